@@ -1,0 +1,1 @@
+"""Metric learning on TensorFlow and Keras: encoders whose distances mean something."""
