@@ -1,0 +1,97 @@
+"""The pairwise distances that loss, miner, evaluation and search share.
+
+Every distance grows with difference. All of them come from one matrix product, so memory is [B, M] and never [B, M, D],
+and all have a finite gradient where two rows are equal or a row is zero.
+"""
+
+import tensorflow as tf
+
+
+def normalize(embeddings):
+    """Rows of unit length. A zero row stays zero and passes no gradient, where `x / |x|` would give NaN.
+
+    Args:
+        embeddings: [B, D], any floating dtype; computed in float32.
+
+    Returns:
+        [B, D] float32.
+    """
+    embeddings = tf.cast(embeddings, tf.float32)
+    # Divided by the largest entry first, so that squares of rows as long as 1e30 or as short as 1e-30 stay in range.
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(embeddings), axis=-1, keepdims=True))
+    is_zero = tf.equal(largest, 0.0)
+    scaled = embeddings / tf.where(is_zero, 1.0, largest)
+    squares = tf.reduce_sum(tf.square(scaled), axis=-1, keepdims=True)
+    return tf.where(is_zero, 0.0, scaled * tf.math.rsqrt(tf.where(is_zero, 1.0, squares)))
+
+
+def cosine(embeddings, ref_embeddings):
+    """1 - cos(x, y), in [0, 2]; a zero row is at distance 1 from everything."""
+    cosines = tf.matmul(normalize(embeddings), normalize(ref_embeddings), transpose_b=True)
+    # Rounding takes equal rows to 1 + 1e-7. Clipping costs no gradient, which is 0 there.
+    return tf.clip_by_value(1.0 - cosines, 0.0, 2.0)
+
+
+def squared_euclidean(embeddings, ref_embeddings):
+    """|x - y|^2, at least 0; absolute error about 1e-7 times the squared norms, as the product form cancels."""
+    squares = tf.reduce_sum(tf.square(embeddings), axis=-1)
+    ref_squares = tf.reduce_sum(tf.square(ref_embeddings), axis=-1)
+    products = tf.matmul(embeddings, ref_embeddings, transpose_b=True)
+    return tf.nn.relu(squares[:, None] + ref_squares[None, :] - 2.0 * products)
+
+
+def euclidean(embeddings, ref_embeddings):
+    """|x - y|, with gradient 0 where x = y (a subgradient; the formula's own is 0/0)."""
+    squared = squared_euclidean(embeddings, ref_embeddings)
+    positive = squared > 0.0
+    return tf.where(positive, tf.sqrt(tf.where(positive, squared, 1.0)), 0.0)
+
+
+def dot(embeddings, ref_embeddings):
+    """-x.y, unbounded: more alike is more negative."""
+    return -tf.matmul(embeddings, ref_embeddings, transpose_b=True)
+
+
+def snr(embeddings, ref_embeddings):
+    """var(x - y) / var(x) over the dimensions, the anchor x being the signal; not symmetric.
+
+    An anchor of equal entries has no variance, so its distances count as 0 and pass no gradient.
+    Reference: Yuan et al., "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", CVPR 2019, eq. 3.
+    """
+    centred = embeddings - tf.reduce_mean(embeddings, axis=-1, keepdims=True)
+    ref_centred = ref_embeddings - tf.reduce_mean(ref_embeddings, axis=-1, keepdims=True)
+    signal = tf.reduce_sum(tf.square(centred), axis=-1, keepdims=True)
+    noise = squared_euclidean(centred, ref_centred)
+    return tf.where(signal > 0.0, noise / tf.where(signal > 0.0, signal, 1.0), 0.0)
+
+
+DISTANCES = {
+    "cosine": cosine,
+    "euclidean": euclidean,
+    "squared_euclidean": squared_euclidean,
+    "dot": dot,
+    "snr": snr,
+}
+
+
+def check_distance(distance):
+    """Raises ValueError unless `distance` is the name of one."""
+    if distance not in DISTANCES:
+        raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
+
+
+def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
+    """Distances from every anchor to every reference row.
+
+    Args:
+        embeddings: [B, D], the anchors, any floating dtype.
+        ref_embeddings: [M, D] rows to compare with; the anchors themselves when None.
+        distance: a key of `DISTANCES`.
+
+    Returns:
+        [B, M] float32, whatever the precision policy: the differences of near rows drown in half precision.
+    """
+    check_distance(distance)
+    embeddings = tf.cast(embeddings, tf.float32)
+    ref_embeddings = embeddings if ref_embeddings is None else tf.cast(ref_embeddings, tf.float32)
+    return DISTANCES[distance](embeddings, ref_embeddings)

@@ -1,0 +1,99 @@
+"""Which pairs of rows belong together: labels in, boolean masks out."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Relations(NamedTuple):
+    """Boolean [B, M] masks of an anchor (row) and a reference (column). An anchor's own row is in neither."""
+
+    positive_mask: tf.Tensor
+    negative_mask: tf.Tensor
+
+
+def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
+    """Compares the labels of the anchors with those of the references.
+
+    Args:
+        labels: [B] integers or strings, one class an item; or [B, C] multi-hot, alike when they share a class.
+        ref_labels: [M] or [M, C]; the anchors themselves when None, and then every anchor's own column is its position.
+        ids: [B] integers or strings naming the items. With `ref_ids`, an own row is one of the same id wherever it
+            stands, as in a memory bank or a gathered batch. Without references, copies of an item are one item.
+        ref_ids: [M], needed with `ids` when there are references.
+
+    Returns:
+        Relations. Integer labels are compared as integers: float32 merges those above 2^24.
+
+    Raises:
+        ValueError: labels of a shape, or of a dtype, that cannot name classes; ids given on one side only.
+    """
+    labels = as_labels(labels, "labels")
+    own_batch = ref_labels is None
+    ref_labels = labels if own_batch else as_labels(ref_labels, "ref_labels")
+    if labels.shape.rank != ref_labels.shape.rank:
+        raise ValueError(f"labels and ref_labels must be of one kind; got shapes {labels.shape}, {ref_labels.shape}")
+    if not own_batch and (ids is None) != (ref_ids is None):
+        raise ValueError("ids and ref_ids must be given together when there are references; got one of them")
+
+    if labels.shape.rank == 1:
+        same = _equal(labels, ref_labels)
+    else:
+        shared = tf.matmul(tf.cast(labels, tf.float32), tf.cast(ref_labels, tf.float32), transpose_b=True)
+        same = shared > 0.0
+
+    if ids is not None:
+        ids = as_labels(ids, "ids")
+        own = _equal(ids, ids if ref_ids is None else as_labels(ref_ids, "ref_ids"))
+    elif own_batch:
+        rows = tf.range(tf.shape(labels)[0])
+        own = tf.equal(rows[:, None], rows[None, :])
+    else:
+        return Relations(same, tf.logical_not(same))
+    return Relations(same & ~own, ~same & ~own)
+
+
+def as_labels(labels, name="labels"):
+    """A label tensor of rank 1, or 2 for multi-hot; a column [B, 1] counts as [B].
+
+    Raises:
+        ValueError: another rank, or one-dimensional labels that are neither integers nor strings.
+    """
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank == 2 and labels.shape[1] == 1:
+        labels = tf.squeeze(labels, axis=1)
+    if labels.shape.rank not in (1, 2):
+        raise ValueError(f"{name} must be [batch], or [batch, classes] multi-hot; got shape {labels.shape}")
+    if labels.shape.rank == 1 and labels.dtype.is_floating:
+        raise ValueError(
+            f"{name} must be integers or strings, as floating numbers merge ids (float32: above 2^24); "
+            f"got {labels.dtype.name}"
+        )
+    return labels
+
+
+def _equal(labels, ref_labels):
+    """[B, M], whether labels are equal; integers of any two types are compared as int64, which holds both."""
+    if labels.dtype != ref_labels.dtype:
+        labels, ref_labels = tf.cast(labels, tf.int64), tf.cast(ref_labels, tf.int64)
+    return tf.equal(labels[:, None], ref_labels[None, :])
+
+
+def same_class_rows(negative_mask):
+    """Which anchors share a class, from the relations to the references alone.
+
+    Two anchors are of one class when some reference is a negative of neither.
+
+    Args:
+        negative_mask: [B, M] boolean, every class that matters having a reference.
+
+    Returns:
+        [B, B] boolean, true on the diagonal.
+    """
+    kin = tf.cast(~negative_mask, tf.float32)
+    return tf.matmul(kin, kin, transpose_b=True) > 0.0
+
+
+def same_class_columns(negative_mask):
+    """Which references share a class, from the relations to the anchors alone: [M, M] boolean."""
+    return same_class_rows(tf.transpose(negative_mask))
