@@ -1,0 +1,13 @@
+"""Data sources: functions that return train, validation and test splits with stated classes."""
+
+from metric_learning.data.augmentation import DrawingAugmentation as DrawingAugmentation
+from metric_learning.data.batches import BatchPlan as BatchPlan
+from metric_learning.data.csv_table import csv as csv
+from metric_learning.data.emoji import emoji as emoji
+from metric_learning.data.emoji_text import emoji_text as emoji_text
+from metric_learning.data.fashion_mnist import fashion_mnist as fashion_mnist
+from metric_learning.data.image_folder import image_folder as image_folder
+from metric_learning.data.source import DataSource as DataSource
+from metric_learning.data.source import Split as Split
+from metric_learning.data.text import Vocabulary as Vocabulary
+from metric_learning.data.tfds_images import tfds_images as tfds_images

@@ -1,0 +1,110 @@
+"""Random changes to drawings that leave what they show as it is: place, size, colours, line style."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class DrawingAugmentation:
+    """Changes images of things on a white ground: geometry, colours, and now and then to a silhouette or an outline.
+
+    All images of a batch are changed at once, and what happens to one is a function of its random numbers alone, so a
+    run gives the same images again however it is resumed or spread over devices.
+
+    Args:
+        scale: sizes vary by a factor of up to exp(scale), either way.
+        aspect: width against height, likewise.
+        rotation: up to so many degrees, either way.
+        shift: up to so many pixels in each direction.
+        outline: share of the images that become their outline.
+        silhouette: share of the images that become black and white.
+        colour: how far the colour channels mix, as standard deviation of the mixing matrix times two.
+        grey: share of the images that lose more than half of their colour.
+        contrast: contrasts vary by up to this share.
+
+    Raises:
+        ValueError: a negative number, or shares beyond 1.
+    """
+
+    scale: float = 0.1
+    aspect: float = 0.05
+    rotation: float = 5.0
+    shift: float = 1.5
+    outline: float = 0.1
+    silhouette: float = 0.1
+    colour: float = 0.4
+    grey: float = 0.2
+    contrast: float = 0.2
+
+    num_randoms = 20  # uniform numbers that an image needs
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not value >= 0:
+                raise ValueError(f"augmentation.{field.name} must be at least 0; got {value}")
+        if self.outline + self.silhouette > 1 or self.grey > 1:
+            raise ValueError(
+                "augmentation.outline + augmentation.silhouette, and augmentation.grey, are shares of at most 1; got "
+                f"{self.outline} + {self.silhouette}, and {self.grey}"
+            )
+
+    def __call__(self, images, randoms):
+        """Changes a batch of images.
+
+        Args:
+            images: [B, H, W, C] of values 0 to 255, any dtype.
+            randoms: [B, num_randoms] uniform in [0, 1).
+
+        Returns:
+            [B, H, W, C] float32, values 0 to 255.
+        """
+        # How much ink is on the white ground; 0 is what lies beyond the border, too.
+        ink = 1.0 - tf.cast(images, tf.float32) / 255.0
+        ink = self._redraw(ink, randoms[:, :3])
+        ink = self._recolour(ink, randoms[:, 3:15])
+        ink = self._move(ink, randoms[:, 15:])
+        return 255.0 * (1.0 - ink)
+
+    def _redraw(self, ink, randoms):
+        choice, level, gain = (randoms[:, i, None, None, None] for i in range(3))
+        darkness = tf.reduce_mean(ink, axis=-1, keepdims=True)
+        silhouette = tf.sigmoid(12.0 * (darkness - (0.15 + 0.45 * level)))
+        thick = tf.nn.max_pool2d(darkness, 3, 1, "SAME")
+        thin = -tf.nn.max_pool2d(-darkness, 3, 1, "SAME")
+        outline = tf.minimum((thick - thin) * (1.0 + 1.5 * gain), 1.0)
+        drawn = tf.where(choice < self.outline + self.silhouette, silhouette, ink)
+        return tf.where(choice < self.outline, outline, drawn)
+
+    def _recolour(self, ink, randoms):
+        channels = ink.shape[-1]
+        mixing = tf.reshape(randoms[:, :9], [-1, 3, 3])[:, :channels, :channels]
+        # Uniform numbers of unit standard deviation.
+        matrix = tf.eye(channels) + 0.5 * self.colour * math.sqrt(3.0) * (2.0 * mixing - 1.0)
+        loss_of_colour = tf.where(randoms[:, 9] < self.grey, 0.5 + 0.5 * randoms[:, 10], 0.0)[:, None, None]
+        matrix += loss_of_colour * (tf.reduce_mean(matrix, axis=-1, keepdims=True) - matrix)
+        matrix *= 1.0 + self.contrast * (2.0 * randoms[:, 11, None, None] - 1.0)
+        pixels = tf.reshape(ink, [tf.shape(ink)[0], -1, channels])
+        return tf.clip_by_value(tf.reshape(pixels @ matrix, tf.shape(ink)), 0.0, 1.0)
+
+    def _move(self, ink, randoms):
+        signed = 2.0 * randoms - 1.0
+        height, width = ink.shape[1], ink.shape[2]
+        angle = signed[:, 0] * self.rotation * math.pi / 180.0
+        size, aspect = tf.exp(signed[:, 1] * self.scale), tf.exp(signed[:, 2] * self.aspect)
+        a, b = tf.cos(angle) * size * aspect, -tf.sin(angle) * size * aspect
+        c, d = tf.sin(angle) * size / aspect, tf.cos(angle) * size / aspect
+        centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
+        x = centre_x - a * centre_x - b * centre_y + signed[:, 3] * self.shift
+        y = centre_y - c * centre_x - d * centre_y + signed[:, 4] * self.shift
+        zero = tf.zeros_like(a)
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=ink,
+            transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
+            output_shape=[height, width],
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+        )

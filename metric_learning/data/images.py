@@ -1,0 +1,134 @@
+"""Image files of any size and mode, as uint8 arrays of one shape."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+FITS = ("letterbox", "stretch")
+_MODES = {1: "L", 3: "RGB"}
+
+
+def fit_image(
+    image: Image.Image, image_size: Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+) -> np.ndarray:
+    """One opened image as the eye sees it, in the size and channels asked for.
+
+    The camera's rotation (EXIF) is applied, transparency becomes white, 16 bits become 8, and
+    palettes, greys, CMYK and bilevel images become plain colours.
+
+    Args:
+        image: a Pillow image of any size.
+        image_size: (height, width) to come out.
+        channels: 3 for RGB, 1 for grey.
+        fit: "letterbox" keeps the proportions and fills up with white; "stretch" does not.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        ValueError: an argument is not as above, or the image is of floating-point numbers, whose
+            range nobody states.
+    """
+    height, width = check_image_options(image_size, channels, fit)
+    image = _to_colours(ImageOps.exif_transpose(image))
+    inner = (width, height)
+    if fit == "letterbox":
+        scale = min(width / image.width, height / image.height)
+        # At least one pixel, however long and thin the image is.
+        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    canvas = Image.new("RGB", (width, height), "white")
+    canvas.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return np.asarray(canvas.convert(_MODES[channels])).reshape(height, width, channels)
+
+
+def _to_colours(image: Image.Image) -> Image.Image:
+    """Any Pillow mode as RGB, seen on white."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels without a stated range")
+    if image.mode.startswith("I"):  # 16 bits, in a 16-bit or a 32-bit mode
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def read_images(
+    paths: Sequence[str | Path],
+    image_size: Sequence[int] = (32, 32),
+    *,
+    channels: int = 3,
+    fit: str = "letterbox",
+    skip_unreadable: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read image files, in their order.
+
+    Args:
+        paths: the files.
+        image_size, channels, fit: see `fit_image`.
+        skip_unreadable: leave unreadable files out with a warning, rather than raise.
+
+    Returns:
+        (images, readable): uint8 [m, height, width, channels] of the m readable files, and bool
+        [n], which of the paths they are.
+
+    Raises:
+        ValueError: an argument is not as `fit_image` wants it, or files cannot be read: it counts
+            them and names the first, with the reason.
+    """
+    height, width = check_image_options(image_size, channels, fit)
+    images = np.empty((len(paths), height, width, channels), np.uint8)
+    problems = {}
+    read = partial(_read_image, image_size=image_size, channels=channels, fit=fit)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for i, result in enumerate(pool.map(read, paths)):
+            if isinstance(result, np.ndarray):
+                images[i] = result
+            else:
+                problems[i] = result
+    if problems:
+        first = "; ".join(f"{paths[i]} ({problem})" for i, problem in list(problems.items())[:3])
+        more = "; ..." if len(problems) > 3 else ""
+        message = f"{len(problems):,} of {len(paths):,} images cannot be read: {first}{more}"
+        if not skip_unreadable:
+            raise ValueError(f"{message}. Mend or remove them, or leave them out with skip_unreadable=True")
+        warnings.warn(f"{message}. They are left out", stacklevel=2)
+    readable = np.ones(len(paths), bool)
+    readable[list(problems)] = False
+    return (images if not problems else images[readable]), readable
+
+
+def _read_image(path: str | Path, **options) -> np.ndarray | str:
+    """The image, or in words why there is none."""
+    try:
+        with Image.open(path) as image:
+            return fit_image(image, **options)
+    except FileNotFoundError:
+        return "no such file"
+    except Image.UnidentifiedImageError:
+        return "not an image that Pillow knows"
+    # Decoders raise whatever a broken file leads them to: SyntaxError, struct.error, ...
+    except Exception as error:
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def check_image_options(image_size: Sequence[int], channels: int, fit: str) -> tuple[int, int]:
+    """Return (height, width), or raise a ValueError that names the wrong argument."""
+    size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size,)
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(f"image_size must be (height, width), two positive integers, got {image_size}")
+    if channels not in _MODES:
+        raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+    if fit not in FITS:
+        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+    return size

@@ -1,0 +1,206 @@
+"""From texts to token ids: words and pieces of words, numbered on the training texts alone."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+
+class _WordCharacters(dict):
+    """For `str.translate`: letters, digits and their marks stay, the rest parts words.
+
+    A regular expression's `\\w` would also part words at the vowel signs of Hindi and its kin.
+    """
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        category = unicodedata.category(char)
+        if category == "Cf" or 0xFE00 <= code <= 0xFE0F:
+            self[code] = ""  # joiners, soft hyphens and variation selectors part nothing
+        elif category[0] in "LMN":
+            self[code] = char
+        elif category[0] == "S":
+            self[code] = f" {char} "  # a symbol, such as an emoji, is a word by itself
+        else:
+            self[code] = " "
+        return self[code]
+
+
+_WORD_CHARACTERS = _WordCharacters()
+
+
+def words(text: str) -> list[str]:
+    """The distinct words of a text in order, lower-cased and in Unicode's NFKC form.
+
+    >>> words("Weiße Taube, weiße TAUBE ☮️!")
+    ['weiße', 'taube', '☮']
+    """
+    text = unicodedata.normalize("NFKC", text).lower()
+    # Lower-casing the Turkish dotted capital leaves a stray combining dot behind.
+    text = text.replace("i\u0307", "i")
+    return list(dict.fromkeys(text.translate(_WORD_CHARACTERS).split()))
+
+
+def pieces(word: str, ngrams: tuple[int, int] | None) -> list[str]:
+    """A word within its boundary marks, then its character n-grams, which are shorter.
+
+    >>> pieces("dove", (3, 4))
+    ['<dove>', '<do', 'dov', 'ove', 've>', '<dov', 'dove', 'ove>']
+    """
+    marked = f"<{word}>"
+    if ngrams is None:
+        return [marked]
+    low, high = ngrams
+    parts = [
+        marked[start : start + size]
+        for size in range(low, min(high, len(marked) - 1) + 1)
+        for start in range(len(marked) - size + 1)
+    ]
+    return [marked, *parts]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Numbers the tokens of texts: words, and character n-grams that related words share.
+
+    Ids: 0 is padding, 1 to `oov_buckets` are for tokens not in the vocabulary, by a hash that is
+    the same on every machine, and `tokens` follow.
+
+    Attributes:
+        tokens: the known tokens, the most frequent first.
+        length: ids per text; what is longer loses its last n-grams, and words only after them.
+        oov_buckets: ids for unknown tokens; 0 leaves unknown tokens out.
+        ngrams: shortest and longest character n-gram; None for words alone.
+
+    Raises:
+        ValueError: a size out of range, or tokens that are not unique.
+    """
+
+    tokens: tuple[str, ...]
+    length: int = 192
+    oov_buckets: int = 8192
+    ngrams: tuple[int, int] | None = (3, 4)
+
+    def __post_init__(self):
+        if self.length < 1:
+            raise ValueError(f"length must be at least 1, got {self.length}")
+        if self.oov_buckets < 0:
+            raise ValueError(f"oov_buckets must be at least 0, got {self.oov_buckets}")
+        _check_ngrams(self.ngrams)
+        if len(set(self.tokens)) != len(self.tokens):
+            raise ValueError("tokens must be unique")
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        *,
+        max_tokens: int = 40_000,
+        min_count: int = 2,
+        length: int = 192,
+        oov_buckets: int = 8192,
+        ngrams: Sequence[int] | None = (3, 4),
+    ) -> Vocabulary:
+        """Build the vocabulary; hand in the texts of training classes only.
+
+        Args:
+            texts: what to learn the tokens from.
+            max_tokens: keep at most so many tokens, the most frequent; ties by spelling.
+            min_count: leave out tokens seen less often; a word counts once per text.
+            length, oov_buckets, ngrams: see `Vocabulary`.
+
+        Raises:
+            ValueError: an argument is out of range, or no token is left to learn.
+        """
+        for name, value in (("max_tokens", max_tokens), ("min_count", min_count)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        ngrams = None if ngrams is None else tuple(ngrams)
+        _check_ngrams(ngrams)
+        word_counts = Counter(word for text in texts for word in words(text))
+        counts = Counter()
+        for word, count in word_counts.items():
+            for token in pieces(word, ngrams):
+                counts[token] += count
+        frequent = [token for token, count in counts.items() if count >= min_count]
+        if not frequent and not oov_buckets:
+            raise ValueError(
+                f"no token occurs min_count={min_count} times in the training texts, and "
+                "oov_buckets=0 leaves no id for the others"
+            )
+        frequent.sort(key=lambda token: (-counts[token], token))
+        return cls(tuple(frequent[:max_tokens]), length, oov_buckets, ngrams)
+
+    @property
+    def size(self) -> int:
+        """Number of ids, padding included: what an embedding table needs."""
+        return 1 + self.oov_buckets + len(self.tokens)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: 1 + self.oov_buckets + i for i, token in enumerate(self.tokens)}
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Token ids int32 [n, length]: words first, then n-grams, each id once, then 0.
+
+        A text without any word (or, with `oov_buckets=0`, without a known token) is all 0.
+        """
+        ids_of_word = {}
+        encoded = np.zeros((len(texts), self.length), np.int32)
+        for row, text in enumerate(texts):
+            whole, parts = [], []
+            for word in words(text):
+                if word not in ids_of_word:
+                    ids_of_word[word] = self._encode_word(word)
+                word_ids, part_ids = ids_of_word[word]
+                whole += word_ids
+                parts += part_ids
+            ids = list(dict.fromkeys(whole + parts))[: self.length]
+            encoded[row, : len(ids)] = ids
+        return encoded
+
+    def _encode_word(self, word: str) -> tuple[list[int], list[int]]:
+        """Ids of the word itself (none or one) and of its n-grams."""
+        whole, *parts = pieces(word, self.ngrams)
+        part_ids = (self._id(part) for part in parts)
+        return [i for i in [self._id(whole)] if i], [i for i in part_ids if i]
+
+    def _id(self, token: str) -> int:
+        known = self._ids.get(token)
+        if known is not None:
+            return known
+        # Python's own hash of a string differs from one process to the next.
+        return 1 + zlib.crc32(token.encode()) % self.oov_buckets if self.oov_buckets else 0
+
+    def save(self, path: str | Path) -> None:
+        """Write everything needed to encode texts the same way again, as JSON."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=0)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is not a vocabulary.
+        """
+        try:
+            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            fields["tokens"] = tuple(fields["tokens"])
+            fields["ngrams"] = None if fields["ngrams"] is None else tuple(fields["ngrams"])
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} is not a vocabulary saved by Vocabulary.save: {error}") from (error)
+
+
+def _check_ngrams(ngrams: tuple[int, ...] | None) -> None:
+    if ngrams is not None and not (len(ngrams) == 2 and 1 <= ngrams[0] <= ngrams[1]):
+        raise ValueError(f"ngrams must be (shortest, longest) with 1 <= shortest <= longest, or None, got {ngrams}")

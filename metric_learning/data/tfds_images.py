@@ -1,0 +1,185 @@
+"""Labelled images of TensorFlow Datasets, from prepared or hand-downloaded files when offline."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from metric_learning.data.images import fit_image
+from metric_learning.data.manual_files import collect_manual_files
+from metric_learning.data.source import DataSource, image_source
+from metric_learning.data.splits import hold_out_items, rows_of_classes, split_classes_by_seed
+
+
+def tfds_images(
+    name: str,
+    *,
+    data_dir: str | Path | None = None,
+    manual_dir: str | Path | None = None,
+    download: bool = False,
+    image_size: Sequence[int] | None = None,
+    unseen_classes: bool = False,
+    validation_items: int = 5_000,
+    test_fraction: float = 0.5,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+) -> DataSource:
+    """A set of TensorFlow Datasets with one label per image, and splits "train" and "test".
+
+    With `unseen_classes=False` its own test split is the test, and validation is a seeded part of
+    its training split, every class in proportion. With `unseen_classes=True` both splits are
+    pooled and parted by class.
+
+    The network is used only on request: an unprepared set is prepared from `manual_dir`, or with
+    `download=True`, and otherwise ends in an error at once.
+
+    Args:
+        name: as in `tfds.builder`, such as "fashion_mnist".
+        data_dir: where TFDS keeps prepared sets; None: `~/tensorflow_datasets`.
+        manual_dir: folder with the files that TFDS would download.
+        download: let TFDS download what is not prepared.
+        image_size: (height, width); needed if the images differ in size, see `fit_image`.
+        unseen_classes: part by class, for a zero-shot protocol.
+        validation_items: images held out of training, with `unseen_classes=False`.
+        test_fraction, validation_fraction: parts of the classes, with `unseen_classes=True`.
+        seed: of the validation images or of the classes.
+
+    Raises:
+        ValueError: an unknown set; one that is not prepared, saying what is missing and where to
+            put it; files that are not the published ones; a set without image and label.
+    """
+    with _quiet_tfds() as tfds:
+        builder = _find_builder(tfds, name, data_dir)
+        if not builder.is_prepared():
+            _prepare(tfds, builder, manual_dir, download)
+        keys = _image_and_label_keys(tfds, builder)
+        parts = {split: _read_split(tfds, builder, split, keys, image_size) for split in ("train", "test")}
+    class_names = builder.info.features[keys[1]].names
+    images = np.concatenate([images for images, _ in parts.values()])
+    labels = np.concatenate([labels for _, labels in parts.values()])
+    captions = [
+        f"{class_names[label]} ({split} {i})"
+        for split, (_, split_labels) in parts.items()
+        for i, label in enumerate(split_labels.tolist())
+    ]
+    if unseen_classes:
+        fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
+        classes = split_classes_by_seed(len(class_names), **fractions, seed=seed)
+        rows = rows_of_classes(labels, classes)
+    else:
+        num_train = len(parts["train"][1])
+        held_out = hold_out_items(labels[:num_train], count=validation_items, seed=seed)
+        rows = {
+            "train": np.flatnonzero(~held_out),
+            "validation": np.flatnonzero(held_out),
+            "test": np.arange(num_train, len(labels)),
+        }
+    return image_source(builder.name, class_names, images, labels, captions, rows, unseen_classes=unseen_classes)
+
+
+@contextlib.contextmanager
+def _quiet_tfds():
+    """TFDS imported only now, since it is slow and optional, without progress bars and notes."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ValueError(
+            f"TensorFlow Datasets cannot be imported ({error}); pip install tensorflow-datasets importlib_resources"
+        ) from error
+    tfds.disable_progress_bar()
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield tfds
+    finally:
+        logger.setLevel(level)
+
+
+def _find_builder(tfds, name, data_dir):
+    try:
+        data_dir = None if data_dir is None else Path(data_dir).expanduser()
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.DatasetNotFoundError as error:
+        close = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False))
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise ValueError(f"TensorFlow Datasets has no set called {name!r}{hint}") from error
+
+
+def _prepare(tfds, builder, manual_dir, download) -> None:
+    data_root = Path(builder.data_dir).parents[1]
+    published = {info.filename: info.checksum for info in (builder.url_infos or {}).values()}
+    if manual_dir is not None:
+        mended_dir = data_root / "downloads" / "manual" / builder.name
+        manual_dir = collect_manual_files(manual_dir, published, mended_dir)
+    elif not download:
+        urls = [f"{info.filename} ({url})" for url, info in (builder.url_infos or {}).items()]
+        first = "\n  ".join(urls[:8]) + ("\n  ..." if len(urls) > 8 else "")
+        raise ValueError(
+            f"{builder.name} is not prepared in {builder.data_dir}. Set data_dir to the folder "
+            "where TFDS has prepared it, or download=true to fetch it from the network, or "
+            f"manual_dir to a folder with these files:\n  {first}"
+        )
+    config = tfds.download.DownloadConfig(
+        manual_dir=manual_dir,
+        # Files of MNIST, KMNIST and Fashion-MNIST share their names.
+        extract_dir=data_root / "downloads" / "extracted" / builder.name,
+        try_download_gcs=False,
+    )
+    try:
+        builder.download_and_prepare(download_config=config)
+    except OSError as error:  # a dead network or a full disk
+        raise ValueError(f"{builder.name} cannot be prepared: {error}") from error
+
+
+def _image_and_label_keys(tfds, builder) -> tuple[str, str]:
+    """The names of the two features; sets made by `store_as_tfds_dataset` do not state them."""
+    features, keys = builder.info.features, builder.info.supervised_keys
+    if not keys:
+        keys = [
+            key
+            for kind in (tfds.features.Image, tfds.features.ClassLabel)
+            for key, feature in features.items()
+            if isinstance(feature, kind)
+        ]
+    kinds = [type(features[key]) for key in keys]
+    if kinds != [tfds.features.Image, tfds.features.ClassLabel]:
+        raise ValueError(
+            f"{builder.name} must have one image and one class label, got features "
+            + ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
+        )
+    return tuple(keys)
+
+
+def _read_split(tfds, builder, split, keys, image_size) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, height, width, channels] and labels int64 [n], in the order on disk."""
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{builder.name} must have the splits train and test, got {', '.join(sorted(builder.info.splits))}"
+        )
+    image_key, label_key = keys
+    shape = builder.info.features[image_key].shape
+    wanted = tfds.decode.PartialDecoding({key: True for key in keys})
+    if image_size is None:
+        if None in shape:
+            raise ValueError(
+                f"the images of {builder.name} have the shape {shape}; "
+                "set image_size=(height, width) to bring them to one"
+            )
+        whole = builder.as_dataset(split=split, batch_size=-1, decoders=wanted)
+        whole = tfds.as_numpy(whole)
+        return whole[image_key], whole[label_key].astype(np.int64)
+    images, labels = [], []
+    channels = shape[-1] or 3
+    for item in tfds.as_numpy(builder.as_dataset(split=split, decoders=wanted)):
+        image = item[image_key]
+        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+        images.append(fit_image(picture, image_size, channels=channels))
+        labels.append(item[label_key])
+    return np.stack(images), np.array(labels, np.int64)

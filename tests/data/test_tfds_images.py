@@ -1,0 +1,171 @@
+import gzip
+import hashlib
+import socket
+import struct
+import time
+
+import numpy as np
+import pytest
+
+from metric_learning.data import fashion_mnist, tfds_images
+
+tfds = pytest.importorskip("tensorflow_datasets")
+
+pytestmark = pytest.mark.filterwarnings("default")  # TFDS and its kin warn about each other
+
+NUM_TRAIN, NUM_TEST = 60, 20
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("went to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def tiny_fashion(count, offset):
+    """Images of one grey each, which is the label times ten plus the position modulo ten."""
+    labels = np.random.default_rng(offset).permutation(np.arange(count) % 10).astype(np.uint8)
+    greys = labels * 10 + np.arange(count) % 10
+    images = np.broadcast_to(greys[:, None, None], (count, 28, 28)).astype(np.uint8)
+    return images, labels
+
+
+@pytest.fixture
+def manual_dir(tmp_path, monkeypatch):
+    """The four files in their true format, but tiny; TFDS is told their sizes and checksums."""
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    for part, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
+        images, labels = tiny_fashion(count, count)
+        idx3 = struct.pack(">4i", 2051, count, 28, 28) + images.tobytes()
+        idx1 = struct.pack(">2i", 2049, count) + labels.tobytes()
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx3))
+        (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx1))
+    builder = tfds.builder_cls("fashion_mnist")
+    infos = {}
+    for url, info in builder.url_infos.items():
+        contents = (folder / info.filename).read_bytes()
+        checksum = hashlib.sha256(contents).hexdigest()
+        infos[url] = type(info)(len(contents), checksum, info.filename)
+    monkeypatch.setattr(builder, "url_infos", infos)
+    module = __import__(builder.__module__, fromlist=["_TRAIN_EXAMPLES"])
+    monkeypatch.setattr(module, "_TRAIN_EXAMPLES", NUM_TRAIN)
+    monkeypatch.setattr(module, "_TEST_EXAMPLES", NUM_TEST)
+    return folder
+
+
+def test_prepares_from_manual_files_then_reads_prepared_ones(manual_dir, tmp_path):
+    options = {"data_dir": tmp_path / "tfds", "validation_items": 20, "seed": 1}
+    source = fashion_mnist(manual_dir=manual_dir, **options)
+    assert not source.unseen_classes
+    assert source.input_shape == (28, 28, 1)
+    assert source.class_names[0] == "T-shirt/top"
+    assert [len(split) for split in source.splits.values()] == [40, 20, 20]
+    assert np.bincount(source.validation.labels).tolist() == [2] * 10
+    for split in source.splits.values():
+        np.testing.assert_array_equal(split.inputs[:, 5, 5, 0] // 10, split.labels)
+    for label, caption in zip(source.test.labels, source.test.captions, strict=True):
+        assert caption.startswith(f"{source.class_names[label]} (test ")
+    test_images, _ = tiny_fashion(NUM_TEST, NUM_TEST)
+    assert sorted(source.test.inputs[:, 0, 0, 0]) == sorted(test_images[:, 0, 0])
+
+    again = fashion_mnist(**options)
+    for name, split in source.splits.items():
+        np.testing.assert_array_equal(split.inputs, again.splits[name].inputs)
+        np.testing.assert_array_equal(split.labels, again.splits[name].labels)
+
+
+def test_classes_can_be_parted_instead(manual_dir, tmp_path):
+    source = fashion_mnist(data_dir=tmp_path / "tfds", manual_dir=manual_dir, unseen_classes=True)
+    assert source.unseen_classes
+    assert [len(split.classes) for split in source.splits.values()] == [3, 2, 5]
+    assert sum(len(split) for split in source.splits.values()) == NUM_TRAIN + NUM_TEST
+
+
+def test_unprepared_without_files_says_at_once_what_to_do(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(ValueError) as caught:
+        fashion_mnist(data_dir=tmp_path)
+    assert time.monotonic() - start < 10
+    message = str(caught.value)
+    assert f"not prepared in {tmp_path}/fashion_mnist/3.0.1" in message
+    for part in ("data_dir", "download=true", "manual_dir", "t10k-labels-idx1-ubyte.gz (http"):
+        assert part in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_incomplete_manual_dir_does_not_go_to_the_network(manual_dir, tmp_path):
+    (manual_dir / "train-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(ValueError, match="lacks train-images-idx3-ubyte.gz$"):
+        fashion_mnist(data_dir=tmp_path / "tfds", manual_dir=manual_dir)
+
+
+def test_broken_manual_file_is_named(manual_dir, tmp_path):
+    (manual_dir / "train-images-idx3-ubyte.gz").write_bytes(b"half a download")
+    with pytest.raises(ValueError, match="train-images-idx3-ubyte.gz is not the published file"):
+        fashion_mnist(data_dir=tmp_path / "tfds", manual_dir=manual_dir)
+
+
+def test_dead_network_is_said_in_one_line(tmp_path, monkeypatch):
+    def fail(self, **kwargs):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.builder_cls("fashion_mnist"), "download_and_prepare", fail)
+    with pytest.raises(ValueError, match="fashion_mnist cannot be prepared: no route to host"):
+        fashion_mnist(data_dir=tmp_path, download=True)
+
+
+def test_unknown_set_gets_a_hint(tmp_path):
+    with pytest.raises(ValueError, match="'fashion_mnits'; did you mean fashion_mnist"):
+        tfds_images("fashion_mnits", data_dir=tmp_path)
+
+
+def store(tmp_path, features, **splits):
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="tiny",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets={name: list(enumerate(rows)) for name, rows in splits.items()},
+        data_dir=tmp_path,
+        disable_shuffling=True,
+    )
+
+
+def test_images_of_different_sizes_need_one(tmp_path):
+    rows = [
+        {"image": np.full((4 + i, 6, 3), 10 * i, np.uint8), "label": "ab"[i % 2], "note": "x" * i} for i in range(8)
+    ]
+    features = {
+        "note": tfds.features.Text(),
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "label": tfds.features.ClassLabel(names=["a", "b"]),
+    }
+    store(tmp_path, features, train=rows, test=rows)
+    with pytest.raises(ValueError, match=r"set image_size=\(height, width\)"):
+        tfds_images("tiny", data_dir=tmp_path, validation_items=4)
+    source = tfds_images("tiny", data_dir=tmp_path, validation_items=4, image_size=(5, 5))
+    assert source.name == "tiny"
+    assert source.test.inputs[:, 2, 2, 0].tolist() == [10 * i for i in range(8)]
+    assert source.test.labels.tolist() == [0, 1] * 4
+
+
+def test_set_without_a_test_split_is_refused(tmp_path):
+    rows = [{"image": np.zeros((4, 4, 3), np.uint8), "label": "a"}] * 3
+    features = {
+        "image": tfds.features.Image(shape=(4, 4, 3)),
+        "label": tfds.features.ClassLabel(names=["a"]),
+    }
+    store(tmp_path, features, train=rows)
+    with pytest.raises(ValueError, match="must have the splits train and test, got train"):
+        tfds_images("tiny", data_dir=tmp_path)
+
+
+def test_set_without_labels_is_refused(tmp_path):
+    rows = [{"image": np.zeros((4, 4, 3), np.uint8)}]
+    features = {"image": tfds.features.Image(shape=(4, 4, 3))}
+    store(tmp_path, features, train=rows, test=rows)
+    with pytest.raises(ValueError, match="must have one image and one class label, got features image .Image"):
+        tfds_images("tiny", data_dir=tmp_path)
