@@ -1,0 +1,108 @@
+"""Encoders map inputs to embeddings of the promised shape, length and dtype, and survive saving."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from metric_learning import encoders
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+IDS = np.array([[1, 4, 2, 0], [3, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+
+
+@pytest.fixture
+def build(request):
+    keras.utils.set_random_seed(0)
+    return {
+        "cnn": lambda **options: encoders.cnn((16, 16, 3), **{"widths": (4, 8), "embedding_dim": 5} | options),
+        "embedding": lambda **options: encoders.embedding((4,), vocabulary_size=6, **{"embedding_dim": 5} | options),
+    }
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("cnn", IMAGES), ("embedding", IDS[:2])])
+def test_embeddings_are_float32_rows_of_unit_length(build, name, inputs):
+    embeddings = build[name]()(inputs).numpy()
+    assert embeddings.shape == (len(inputs), 5) and embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-6)
+    assert np.abs(np.linalg.norm(build[name](normalize=False)(inputs), axis=1) - 1.0).min() > 1e-3
+
+
+@pytest.mark.parametrize(("name", "inputs"), [("cnn", IMAGES), ("embedding", IDS[:2])])
+def test_half_precision_still_gives_float32_of_unit_length(build, name, inputs):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        embeddings = build[name]()(inputs).numpy()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert embeddings.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-6)
+
+
+def test_cnn_sees_images_of_any_dtype_alike(build):
+    encoder = build["cnn"]()
+    np.testing.assert_allclose(encoder(IMAGES), encoder(IMAGES.astype(np.float32)), atol=1e-6)
+
+
+def test_cnn_turns_the_background_into_zero(build):
+    encoder = build["cnn"](background=255.0)
+    np.testing.assert_allclose(encoder.layers[1](np.full((1, 16, 16, 3), 255, np.uint8)), 0.0, atol=1e-6)
+
+
+def test_pooling_first_or_last_differs_in_the_statistics_alone(build):
+    """At inference, with fresh statistics and a positive scale, max pooling commutes with norm and ReLU."""
+    first, last = build["cnn"](pool_first=True), build["cnn"](pool_first=False)
+    last.set_weights(first.get_weights())
+    np.testing.assert_allclose(first(IMAGES), last(IMAGES), atol=1e-5)
+
+
+def test_mean_of_tokens_ignores_padding_and_order(build):
+    encoder = build["embedding"]()
+    np.testing.assert_allclose(encoder(IDS[:1]), encoder(IDS[:1, [3, 2, 0, 1]]), atol=1e-6)
+    mean = keras.Model(encoder.input, encoder.get_layer("mean").output)
+    table = encoder.get_layer("tokens").embeddings.numpy()
+    np.testing.assert_allclose(mean(IDS), [table[[1, 4, 2]].mean(0), table[3], np.zeros(128)], atol=1e-6)
+
+
+def test_token_dropout_acts_in_training_only(build):
+    encoder = build["embedding"](token_dropout=0.5)
+    np.testing.assert_array_equal(encoder(IDS[:2]), encoder(IDS[:2]))
+    assert any(np.abs(encoder(IDS[:1], training=True) - encoder(IDS[:1])).max() > 1e-3 for _ in range(10))
+
+
+def test_single_category_ids_need_no_pooling():
+    encoder = encoders.embedding((), vocabulary_size=6, embedding_dim=5)
+    assert encoder(np.array([0, 5, 5])).shape == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: encoders.cnn((24,), vocabulary_size=9), "encoder=cnn takes images.*use encoder=embedding"),
+        (lambda: encoders.embedding((8, 8, 3), vocabulary_size=None), "encoder=embedding takes ids.*use encoder=cnn"),
+        (lambda: encoders.cnn((16, 16, 3), embedding_dim=0), "embedding_dim must be at least 1; got 0"),
+        (lambda: encoders.cnn((16, 16, 3), widths=(4, 0)), r"widths must be numbers of at least 1; got \[4, 0\]"),
+        (lambda: encoders.cnn((4, 16, 3), widths=(4, 4, 4)), "images must be at least 8 pixels"),
+        (lambda: encoders.embedding((4,), vocabulary_size=9, token_dropout=1.0), "token_dropout must be in"),
+    ],
+)
+def test_impossible_encoder_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "inputs"), [("cnn", IMAGES), ("embedding", IDS)])
+def test_saved_encoder_gives_the_same_embeddings_in_a_fresh_process(build, tmp_path, name, inputs):
+    encoder = build[name]()
+    encoder.save(tmp_path / "encoder.keras")
+    np.save(tmp_path / "inputs.npy", inputs)
+    program = (
+        "import sys, keras, numpy as np, metric_learning.encoders\n"
+        "encoder = keras.models.load_model(sys.argv[1] + '/encoder.keras')\n"
+        "np.save(sys.argv[1] + '/embeddings.npy', encoder(np.load(sys.argv[1] + '/inputs.npy')))\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "embeddings.npy"), encoder(inputs))
