@@ -56,7 +56,9 @@ def snr(embeddings, ref_embeddings):
     """var(x - y) / var(x) over the dimensions, the anchor x being the signal; not symmetric.
 
     An anchor of equal entries has no variance, so its distances count as 0 and pass no gradient.
-    Reference: Yuan et al., "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", CVPR 2019, eq. 3.
+
+    Reference: Yuan et al., "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", CVPR 2019,
+    eq. 3.
     """
     centred = embeddings - tf.reduce_mean(embeddings, axis=-1, keepdims=True)
     ref_centred = ref_embeddings - tf.reduce_mean(ref_embeddings, axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
 """What miners return and losses take: pairs, triplets or quadruplets, of static shape, padded with weight 0.
 
-All of them hold O(B x M) numbers. Anchors are rows and references columns of the distance matrix [B, M]; each anchor has
-S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
+All of them hold O(B x M) numbers. Anchors are rows and references columns of the distance matrix [B, M]; each anchor
+has S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
 """
 
 from typing import NamedTuple
@@ -50,6 +50,25 @@ def all_pairs(positive_mask, negative_mask):
 def at(matrix, columns):
     """The entries [B, S] of `matrix` [B, M] at `columns` [B, S]."""
     return tf.gather(matrix, columns, axis=1, batch_dims=1)
+
+
+def next_column(mask, previous):
+    """The first true column of each row after a given one: a way to go through a sparse mask without sorting it.
+
+    Args:
+        mask: [B, M] boolean.
+        previous: [B] int32 columns, -1 to begin.
+
+    Returns:
+        [B] int32, and [B] boolean, whether there is one; the column is 0 where there is none.
+    """
+    later = mask & (tf.range(tf.shape(mask)[1])[None, :] > previous[:, None])
+    return tf.argmax(tf.cast(later, tf.int32), axis=1, output_type=tf.int32), tf.reduce_any(later, axis=1)
+
+
+def largest_count(mask):
+    """The largest number of true columns that a row of `mask` [B, M] has: an int32 scalar."""
+    return tf.reduce_max(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1))
 
 
 def to_pairs(selection, num_references):

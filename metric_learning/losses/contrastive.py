@@ -1,0 +1,85 @@
+"""Contrastive loss: positives to one point, negatives beyond a margin."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.losses.embedding_loss import EmbeddingLoss, check_average, check_not_negative, mean_per_anchor
+from metric_learning.selections import to_pairs
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Contrastive(EmbeddingLoss):
+    """Pulls positives within one margin of the anchor and pushes negatives beyond another.
+
+    The mean over positive pairs plus the mean over negative pairs of
+
+        1/2 [d - positive_margin]+^2   and   1/2 [negative_margin - d]+^2        squared=True
+            [d - positive_margin]+     and       [negative_margin - d]+          squared=False
+
+    Differs from the paper: the two sides are averaged apart, so the many negatives of a batch do not drown the few
+    positives, and positives may have a margin too (0 in the paper). The linear form is that of later libraries.
+
+    Args:
+        positive_margin: at least 0, in units of the distance; positives nearer than this cost nothing.
+        negative_margin: at least 0; negatives farther than this cost nothing.
+        squared: the paper's squared form, whose pull grows with the violation, or the linear one.
+        average: "selected" divides each side by its pairs, "active" by its pairs of a loss above 0.
+        distance: see `metric_learning.distances`.
+        miner: which pairs; None for all. A pair in several selected triplets counts several times.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Returns:
+        [B] from `call`, 0 for an anchor without pairs.
+
+    Raises:
+        ValueError: a negative margin, unknown average or distance.
+
+    Example:
+        >>> contrastive = Contrastive(negative_margin=1.0, squared=False)
+        >>> float(contrastive([0, 0, 1], [[0.0], [0.5], [1.25]]))  # positives .5, negatives (0 + .25) / 2
+        0.625
+
+    Reference: Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006, eq. 4.
+    """
+
+    def __init__(
+        self,
+        *,
+        positive_margin=0.0,
+        negative_margin=1.0,
+        squared=True,
+        average="selected",
+        distance="euclidean",
+        miner=None,
+        reduction="sum_over_batch_size",
+        name=None,
+    ):
+        check_not_negative(positive_margin=positive_margin, negative_margin=negative_margin)
+        check_average(average)
+        super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
+        self.positive_margin = positive_margin
+        self.negative_margin = negative_margin
+        self.squared = squared
+        self.average = average
+
+    def per_anchor(self, distances, positive_mask, negative_mask):
+        selection = self.select(distances, positive_mask, negative_mask)
+        pairs = to_pairs(selection, tf.shape(distances)[1])
+        pull = self._cost(distances - self.positive_margin)
+        push = self._cost(self.negative_margin - distances)
+        return mean_per_anchor(pull, pairs.positive_weights, self.average) + mean_per_anchor(
+            push, pairs.negative_weights, self.average
+        )
+
+    def _cost(self, violations):
+        violations = tf.nn.relu(violations)
+        return 0.5 * tf.square(violations) if self.squared else violations
+
+    def get_config(self):
+        return super().get_config() | {
+            "positive_margin": self.positive_margin,
+            "negative_margin": self.negative_margin,
+            "squared": self.squared,
+            "average": self.average,
+        }

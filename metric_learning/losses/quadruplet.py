@@ -1,0 +1,187 @@
+"""Quadruplet loss: a triplet loss that also keeps positives nearer than two strangers are to each other."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.losses.embedding_loss import (
+    EmbeddingLoss,
+    check_average,
+    check_not_negative,
+    mean_per_anchor,
+    share_mean,
+)
+from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
+from metric_learning.relations import same_class_rows
+from metric_learning.selections import Pairs, at, to_quadruplets
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Quadruplet(EmbeddingLoss):
+    """Pulls a positive nearer than the anchor's negatives and than any two negatives of other classes are apart.
+
+    For an anchor a, its positive p, and negatives n, m of two further classes: the mean over the triplets plus the mean
+    over the quadruplets of
+
+        [d(a, p) - d(a, n) + margin]+   and   [d(a, p) - d(m, n) + second_margin]+
+
+    The second term makes classes compact wherever they lie, not only around the anchor.
+
+    With `adaptive_weights=(w_1, w_2)` the margins follow the batch: w_t * (mean negative distance - mean positive
+    distance), at least 0, taken as constants. The paper uses (1, 0.5).
+
+    Differs from the paper: the distance is that of the embeddings instead of a learned two-way softmax; each sum is a
+    mean. Unlike some implementations, m and n are of different classes by label, and neither is the anchor's.
+
+    Args:
+        margin: alpha_1, at least 0, in units of the distance.
+        second_margin: alpha_2, at least 0; smaller than `margin` in the paper, as its push is an auxiliary one.
+        adaptive_weights: None for fixed margins, or (w_1, w_2), each at least 0.
+        average: "selected" divides by all tuples, "active" by those of a loss above 0.
+        distance: see `metric_learning.distances`.
+        miner: which triplets; each is completed by the nearest m to its n. None takes all quadruplets, which needs
+            time O(positive pairs x B x M); memory is O(B x M) in any case.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Returns:
+        [B] from `call`; a batch of two classes has triplets but no quadruplets.
+
+    Raises:
+        ValueError: a negative margin or weight, unknown average or distance.
+
+    Example:
+        >>> quadruplet = Quadruplet(margin=0.2, second_margin=0.1, distance="euclidean")
+        >>> round(float(quadruplet([0, 0, 1, 2], [[0.0], [1.0], [3.0], [3.5]])), 4)  # no triplet; 1 - 0.5 + 0.1
+        0.6
+
+    Reference: Chen, Chen, Zhang, Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person Re-Identification",
+    CVPR 2017, eq. 5 and 6, https://arxiv.org/abs/1704.01719
+    """
+
+    def __init__(
+        self,
+        *,
+        margin=0.2,
+        second_margin=0.1,
+        adaptive_weights=None,
+        average="selected",
+        distance="squared_euclidean",
+        miner=None,
+        reduction="sum_over_batch_size",
+        name=None,
+    ):
+        check_not_negative(margin=margin, second_margin=second_margin)
+        check_average(average)
+        if adaptive_weights is not None:
+            if len(adaptive_weights) != 2 or min(adaptive_weights) < 0:
+                raise ValueError(f"adaptive_weights must be two numbers of at least 0, or None; got {adaptive_weights}")
+        super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
+        self.margin = margin
+        self.second_margin = second_margin
+        self.adaptive_weights = None if adaptive_weights is None else tuple(adaptive_weights)
+        self.average = average
+
+    def margins(self, distances, positive_mask, negative_mask):
+        """(alpha_1, alpha_2) of a batch: numbers, or scalars without gradient."""
+        if self.adaptive_weights is None:
+            return self.margin, self.second_margin
+        gap = tf.stop_gradient(_masked_mean(distances, negative_mask) - _masked_mean(distances, positive_mask))
+        return tuple(weight * tf.nn.relu(gap) for weight in self.adaptive_weights)
+
+    def per_anchor(self, distances, positive_mask, negative_mask):
+        first_margin, second_margin = self.margins(distances, positive_mask, negative_mask)
+        selection = self.select(distances, positive_mask, negative_mask)
+        if isinstance(selection, Pairs):
+            return self._all(distances, negative_mask, selection, first_margin, second_margin)
+
+        quadruplets = to_quadruplets(selection, distances, negative_mask)
+        to_positive = at(distances, quadruplets.positive)
+        to_negative = at(distances, quadruplets.negative)
+        between = tf.gather_nd(distances, tf.stack([quadruplets.second_negative, quadruplets.negative], axis=-1))
+        first = tf.nn.relu(to_positive - to_negative + first_margin)
+        second = tf.nn.relu(to_positive - between + second_margin)
+        return mean_per_anchor(first, quadruplets.weights, self.average) + mean_per_anchor(
+            second, quadruplets.second_weights, self.average
+        )
+
+    def _all(self, distances, negative_mask, pairs, first_margin, second_margin):
+        first, first_active = sum_over_all_triplets(
+            distances, *pairs, lambda differences: tf.nn.relu(differences + first_margin)
+        )
+        second, second_count, second_active = _sum_over_all_second_terms(
+            distances, negative_mask, pairs.positive_weights, pairs.negative_weights, second_margin
+        )
+        if self.average == "active":
+            first_count, second_count = first_active, second_active
+        else:
+            first_count = count_triplets(pairs)
+        return share_mean(first, tf.reduce_sum(first_count)) + share_mean(second, tf.reduce_sum(second_count))
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "second_margin": self.second_margin,
+            "adaptive_weights": self.adaptive_weights,
+            "average": self.average,
+        }
+
+
+def _masked_mean(values, mask):
+    weights = tf.cast(mask, tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+
+
+def _sum_over_all_second_terms(distances, negative_mask, positive_weights, negative_weights, margin):
+    """Sums [d_ap - d_mn + margin]+ over each positive pair and each negative pair (m, n) outside the anchor's class.
+
+    One positive pair at a time, so that memory stays O(B x M); the backward pass repeats the forward pass.
+
+    Returns:
+        Per anchor, [B] each: the sum, the number of quadruplets, and of those with a loss above 0.
+    """
+    num_references = tf.shape(distances)[1]
+    kin = same_class_rows(negative_mask)
+    flat_weights = tf.reshape(positive_weights, [-1])
+    order = tf.argsort(flat_weights, direction="DESCENDING", stable=True)
+    num_pairs = tf.reduce_sum(tf.cast(flat_weights > 0.0, tf.int32))
+
+    def pair(index):
+        cell = tf.gather(order, index)
+        anchor = cell // num_references
+        outside = ~tf.gather(kin, anchor)[:, None] & tf.gather(negative_mask, anchor)[None, :]
+        return cell, anchor, tf.gather(flat_weights, cell) * tf.cast(outside, tf.float32) * negative_weights
+
+    @tf.custom_gradient
+    def sums(matrix):
+        flat = tf.reshape(matrix, [-1])
+
+        def add(index, totals):
+            cell, anchor, weights = pair(index)
+            costs = tf.nn.relu(tf.gather(flat, cell) - matrix + margin)
+            terms = tf.stack(
+                [
+                    tf.reduce_sum(weights * costs),
+                    tf.reduce_sum(weights),
+                    tf.reduce_sum(weights * tf.cast(costs > 0.0, tf.float32)),
+                ]
+            )
+            return index + 1, tf.tensor_scatter_nd_add(totals, anchor[None, None], terms[None])
+
+        totals = tf.zeros_like(matrix[:, :1]) * tf.zeros([1, 3])
+        totals = tf.while_loop(lambda index, _: index < num_pairs, add, (0, totals))[1]
+
+        def grad(upstream, *_):
+            def add_gradient(index, to_matrix, to_pairs):
+                cell, anchor, weights = pair(index)
+                is_active = tf.cast(tf.gather(flat, cell) - matrix + margin > 0.0, tf.float32)
+                slopes = tf.gather(upstream, anchor) * weights * is_active
+                to_pairs = tf.tensor_scatter_nd_add(to_pairs, cell[None, None], tf.reduce_sum(slopes)[None])
+                return index + 1, to_matrix - slopes, to_pairs
+
+            state = (0, tf.zeros_like(matrix), tf.zeros_like(flat))
+            _, to_matrix, to_pairs = tf.while_loop(lambda index, *_: index < num_pairs, add_gradient, state)
+            return to_matrix + tf.reshape(to_pairs, tf.shape(matrix))
+
+        return tuple(tf.unstack(totals, 3, axis=1)), grad
+
+    return sums(distances)

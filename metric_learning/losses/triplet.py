@@ -1,0 +1,176 @@
+"""Triplet loss: a positive must be nearer than a negative, by a margin."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.losses.embedding_loss import (
+    EmbeddingLoss,
+    check_average,
+    check_not_negative,
+    mean_per_anchor,
+    share_mean,
+)
+from metric_learning.selections import Pairs, at, largest_count, next_column
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Triplet(EmbeddingLoss):
+    """Pulls the positive nearer to the anchor than the negative, by a margin.
+
+    Mean over the triplets (a, p, n) of
+
+        [d(a, p) - d(a, n) + margin]+                              hinge
+        softplus(scale * (d(a, p) - d(a, n) + margin)) / scale     soft=True
+
+    Differs from the paper: nothing with distance "squared_euclidean", unit embeddings and margin 0.2 (FaceNet's alpha).
+    Hermans et al. use "euclidean"; their soft margin is soft=True, margin=0, scale=1. On unit vectors distances span at
+    most 2, where that soft margin stays near ln 2 and hardly learns: give a `scale` of 10 to 30.
+
+    Args:
+        margin: at least 0, in units of the distance.
+        soft: softplus instead of the hinge, so that triplets beyond the margin still pull a little.
+        scale: above 0, the sharpness of the soft margin; the larger, the more it is like the hinge.
+        swap: take the harder of d(a, n) and d(p, n) (Balntas et al. 2016); needs anchors that are the references.
+        average: "selected" divides by all triplets, "active" by those of a loss above 0, which keeps the gradient from
+            fading as triplets are solved.
+        distance: see `metric_learning.distances`.
+        miner: which triplets; None for all. Pairs stand for every positive with every negative of the same anchor.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Returns:
+        [B] from `call`, 0 for an anchor without triplet. With all triplets, memory is O(B x M) and time
+        O(B x M x largest class).
+
+    Raises:
+        ValueError: margin below 0, scale not above 0, unknown average or distance, swap with references.
+
+    Example:
+        >>> triplet = Triplet(margin=0.2, distance="euclidean")
+        >>> round(float(triplet([0, 0, 1], [[0.0], [1.0], [1.1]])), 4)  # (1 - 1.1 + .2 and 1 - .1 + .2) / 2
+        0.6
+
+    References:
+        Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015, eq. 2, https://arxiv.org/abs/1503.03832;
+        Hermans, Beyer, Leibe, "In Defense of the Triplet Loss", 2017, https://arxiv.org/abs/1703.07737.
+    """
+
+    def __init__(
+        self,
+        *,
+        margin=0.2,
+        soft=False,
+        scale=1.0,
+        swap=False,
+        average="selected",
+        distance="squared_euclidean",
+        miner=None,
+        reduction="sum_over_batch_size",
+        name=None,
+    ):
+        check_not_negative(margin=margin)
+        check_average(average)
+        if not scale > 0:
+            raise ValueError(f"scale must be above 0; got {scale}")
+        super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
+        self.margin = margin
+        self.soft = soft
+        self.scale = scale
+        self.swap = swap
+        self.average = average
+
+    def per_anchor(self, distances, positive_mask, negative_mask):
+        if self.swap and distances.shape[0] != distances.shape[1]:
+            raise ValueError(f"swap=True needs anchors that are the references; got distances {distances.shape}")
+        selection = self.select(distances, positive_mask, negative_mask)
+        if isinstance(selection, Pairs):
+            sums, active = sum_over_all_triplets(distances, *selection, self.cost, swap=self.swap)
+            if self.average == "active":
+                return share_mean(sums, tf.reduce_sum(active))
+            return share_mean(sums, tf.reduce_sum(count_triplets(selection)))
+
+        to_positive = at(distances, selection.positive)
+        to_negative = at(distances, selection.negative)
+        if self.swap:
+            from_positive = tf.gather_nd(distances, tf.stack([selection.positive, selection.negative], axis=-1))
+            to_negative = tf.minimum(to_negative, from_positive)
+        return mean_per_anchor(self.cost(to_positive - to_negative), selection.weights, self.average)
+
+    def cost(self, differences):
+        """The loss of d(a, p) - d(a, n), element by element."""
+        if self.soft:
+            return tf.nn.softplus(self.scale * (differences + self.margin)) / self.scale
+        return tf.nn.relu(differences + self.margin)
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "soft": self.soft,
+            "scale": self.scale,
+            "swap": self.swap,
+            "average": self.average,
+        }
+
+
+def count_triplets(pairs):
+    """Triplets of each anchor, [B], when every positive meets every negative."""
+    return tf.reduce_sum(pairs.positive_weights, axis=1) * tf.reduce_sum(pairs.negative_weights, axis=1)
+
+
+def sum_over_all_triplets(distances, positive_weights, negative_weights, cost, *, swap=False):
+    """Sums `cost(d_ap - d_an)` over every positive and negative of each anchor, in O(B x M) memory.
+
+    One positive of every anchor at a time, so that no [B, M, M] tensor exists. The backward pass repeats the forward
+    pass instead of keeping its tensors.
+
+    Args:
+        distances: [B, M] float32.
+        positive_weights: [B, M] float32, at least 0.
+        negative_weights: [B, M] float32, at least 0.
+        cost: an elementwise function of the differences.
+        swap: take min(d_an, d_pn) for d_an; distances must be square.
+
+    Returns:
+        Per anchor, [B] each: the weighted sum, and the weight of the triplets of a cost above 0.
+    """
+    positives = positive_weights > 0.0
+    num_slots = largest_count(positives)
+
+    def triplets(matrix, previous):
+        positive, found = next_column(positives, previous)
+        to_negative = tf.minimum(matrix, tf.gather(matrix, positive)) if swap else matrix
+        costs = cost(at(matrix, positive[:, None]) - to_negative)
+        weights = tf.where(found[:, None], at(positive_weights, positive[:, None]), 0.0) * negative_weights
+        return tf.where(found, positive, previous), costs, weights
+
+    def over_slots(add, *state):
+        first = -tf.ones_like(positives[:, 0], tf.int32)
+        return tf.while_loop(
+            lambda slot, *_: slot < num_slots, lambda slot, *rest: (slot + 1, *add(*rest)), (0, first, *state)
+        )[2:]
+
+    @tf.custom_gradient
+    def sums(matrix):
+        def add(previous, total, active):
+            previous, costs, weights = triplets(matrix, previous)
+            is_active = tf.cast(costs > 0.0, tf.float32)
+            return (
+                previous,
+                total + tf.reduce_sum(weights * costs, axis=1),
+                active + tf.reduce_sum(weights * is_active, axis=1),
+            )
+
+        def grad(upstream, _):
+            def add_gradient(previous, gradient):
+                with tf.GradientTape() as tape:
+                    tape.watch(matrix)
+                    previous, costs, weights = triplets(matrix, previous)
+                    weighted = upstream * tf.reduce_sum(weights * costs, axis=1)
+                return previous, gradient + tf.convert_to_tensor(tape.gradient(weighted, matrix))
+
+            return over_slots(add_gradient, tf.zeros_like(matrix))[0]
+
+        zeros = tf.zeros_like(matrix[:, 0])
+        return tuple(over_slots(add, zeros, zeros)), grad
+
+    return sums(distances)

@@ -1,0 +1,15 @@
+"""Online miners: which pairs or triplets of a batch the loss should look at.
+
+Each is a frozen dataclass called as `miner(distances, positive_mask, negative_mask)`, with the distances [B, M] float32
+and the boolean masks of `metric_learning.relations`. It returns a selection of static shape, through which no gradient
+flows, and works inside `tf.function` with and without XLA. An anchor without a valid tuple selects nothing.
+"""
+
+from miners.batch_hard import BatchHard
+from miners.distance_weighted import DistanceWeighted
+from miners.easy_positive import EasyPositive
+from miners.hard_negatives import HardNegatives
+from miners.hard_pairs import HardPairs
+from miners.semi_hard import SemiHard
+
+__all__ = ["BatchHard", "DistanceWeighted", "EasyPositive", "HardNegatives", "HardPairs", "SemiHard"]

@@ -1,0 +1,21 @@
+"""What all miners share: they are frozen dataclasses, saved and rebuilt with the loss that holds them."""
+
+import dataclasses
+
+
+class Miner:
+    """Selects pairs, triplets or quadruplets: `miner(distances, positive_mask, negative_mask)`.
+
+    A loss takes any callable of that form. What subclassing adds is that Keras can save it.
+    """
+
+    def __call__(self, distances, positive_mask, negative_mask):
+        """[B, M] float32 distances and boolean masks to Pairs, Triplets or Quadruplets, without gradient."""
+        raise NotImplementedError
+
+    def get_config(self):
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

@@ -1,0 +1,79 @@
+"""Inputs that bite, shared by the tests of losses and miners."""
+
+import functools
+import os
+import pathlib
+from typing import NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import hydra
+import numpy as np
+import pytest
+
+CONF = pathlib.Path(__file__).parent.parent / "conf"
+
+
+class Batch(NamedTuple):
+    labels: np.ndarray
+    embeddings: np.ndarray
+
+
+# Ids of which float32 makes two classes: 2^24 and 2^24 + 1 are one there, and 2^24 + 3 is 2^24 + 4.
+A, B, C, LONE = 2**24, 2**24 + 1, 2**24 + 2, 2**24 + 3
+
+
+@pytest.fixture
+def batch():
+    """Unsorted labels, classes of 4, 3, 2 and 1 rows, rows of unequal length, all distances different.
+
+    Entries are multiples of 1/64, so that float32 computes squared distances without rounding.
+    """
+    rows = np.random.default_rng(5).normal(scale=0.5, size=(10, 3))
+    return Batch(np.array([A, B, A, C, LONE, B, A, C, B, A]), np.round(64 * rows) / 64)
+
+
+@pytest.fixture
+def batch_with_duplicates(batch):
+    """The batch, with one row repeated within its class, and one repeated as a row of another class."""
+    embeddings = batch.embeddings.copy()
+    embeddings[6] = embeddings[2]
+    embeddings[7] = embeddings[5]
+    return Batch(batch.labels, embeddings)
+
+
+@pytest.fixture
+def bank():
+    """Rows to compare the batch with: one class of it is missing here, and one is new."""
+    rows = np.random.default_rng(6).normal(scale=0.5, size=(7, 3))
+    return Batch(np.array([C, A, B, 2**24 + 9, A, C, B]), np.round(64 * rows) / 64)
+
+
+@pytest.fixture
+def central_differences():
+    """The gradient of a function of one float64 matrix, entry by entry."""
+
+    def differentiate(function, matrix, step=1e-6):
+        gradient = np.zeros_like(matrix)
+        for index in np.ndindex(matrix.shape):
+            shifted = matrix.copy()
+            shifted[index] += step
+            above = function(shifted)
+            shifted[index] -= 2 * step
+            gradient[index] = (above - function(shifted)) / (2 * step)
+        return gradient
+
+    return differentiate
+
+
+@pytest.fixture(scope="session")
+def build():
+    """`build("loss", "loss=triplet", "miner=none")`: what that part of the configuration makes."""
+
+    @functools.cache
+    def built(part, *overrides):
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            cfg = hydra.compose("config", ["encoder.embedding_dim=3", *overrides])
+        return hydra.utils.instantiate(cfg[part], _convert_="all")
+
+    return built

@@ -1,0 +1,116 @@
+"""The house: who may import whom, what may be called what, how long a file may be."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FLOOR_1 = {"metric_learning.distances", "metric_learning.relations", "metric_learning.selections"}
+# What each part may import of the project, besides itself. A new part must be given its place here.
+MAY_IMPORT = {
+    "metric_learning": set(),
+    "metric_learning.distances": FLOOR_1,
+    "metric_learning.relations": FLOOR_1,
+    "metric_learning.selections": FLOOR_1,
+    "metric_learning.losses": FLOOR_1,
+    "metric_learning.encoders": FLOOR_1,
+    "metric_learning.data": FLOOR_1,
+    "metric_learning.evaluation": FLOOR_1,
+    "miners": FLOOR_1,
+    "metric_learning.run_folder": set(),
+    "metric_learning.training": FLOOR_1,
+    "metric_learning.tracking": FLOOR_1,
+}
+# Nothing imports these.
+PROGRAMS = {"train", "scripts"}
+FENCES = {
+    "hydra": {"train.py", "scripts"},
+    "omegaconf": {"train.py", "scripts"},
+    "wandb": {"metric_learning/tracking.py"},
+    "faiss": {"metric_learning/evaluation/search.py"},
+}
+HOMELESS = {"utils", "util", "common", "helpers", "helper", "base", "misc", "tools"}
+
+
+def sources(*folders):
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    return sorted(str(file.relative_to(ROOT)) for file in files)
+
+
+LIBRARY = sources("metric_learning", "miners")
+PROGRAM_FILES = ["train.py", *sources("scripts")]
+TESTS = sources("tests")
+
+
+def module_of(file):
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def part_of(module):
+    """`metric_learning.losses` of `metric_learning.losses.triplet`; `miners` of `miners.semi_hard`."""
+    names = module.split(".")
+    return ".".join(names[:2] if names[0] == "metric_learning" else names[:1])
+
+
+def imports_of(source):
+    """Dotted names that a source imports anywhere; of `from a import b` both `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def project_parts_of(source):
+    parts = {part_of(name) for name in imports_of(source) if name.split(".")[0] in {"metric_learning", "miners"}}
+    # The package alone, and a name that is none of its parts, stand for its __init__.
+    return {part for part in parts if part in MAY_IMPORT} - {"metric_learning"}
+
+
+def test_the_walk_sees_every_kind_of_import():
+    source = "import a.b as c\nfrom d import e\ndef f():\n    from metric_learning import losses, distances\n"
+    assert imports_of(source) >= {"a.b", "d", "d.e", "metric_learning.losses"}
+    assert project_parts_of(source) == {"metric_learning.losses", "metric_learning.distances"}
+    assert project_parts_of("import miners.semi_hard\nimport metric_learning.data.text") == {
+        "miners",
+        "metric_learning.data",
+    }
+
+
+def test_every_part_has_its_place():
+    assert {part_of(module_of(file)) for file in LIBRARY} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("file", LIBRARY)
+def test_imports_only_what_its_floor_may(file):
+    part = part_of(module_of(file))
+    source = (ROOT / file).read_text()
+    assert project_parts_of(source) <= MAY_IMPORT[part] | {part}
+    assert not {name.split(".")[0] for name in imports_of(source)} & (PROGRAMS | {"tests"})
+
+
+@pytest.mark.parametrize("file", PROGRAM_FILES)
+def test_no_program_is_imported_by_another(file):
+    assert not {name.split(".")[0] for name in imports_of((ROOT / file).read_text())} & (PROGRAMS | {"tests"})
+
+
+@pytest.mark.parametrize("package", FENCES)
+def test_a_fenced_package_is_imported_behind_its_fence_only(package):
+    importers = [
+        file
+        for file in LIBRARY + PROGRAM_FILES
+        if package in {name.split(".")[0] for name in imports_of((ROOT / file).read_text())}
+    ]
+    allowed = FENCES[package]
+    assert importers
+    assert [file for file in importers if file not in allowed and file.split("/")[0] not in allowed] == []
+
+
+@pytest.mark.parametrize("file", LIBRARY + PROGRAM_FILES + TESTS)
+def test_a_file_is_short_and_lives_where_its_name_says(file):
+    assert len((ROOT / file).read_text().splitlines()) <= 300
+    assert not HOMELESS & set(module_of(file).split("."))

@@ -1,0 +1,154 @@
+"""Each distance against its definition in float64 loops, and its gradient where a formula would divide by zero."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metric_learning.distances import DISTANCES, check_distance, normalize, pairwise
+
+
+def dot(x, y):
+    return sum(a * b for a, b in zip(x, y, strict=True))
+
+
+def variance(x):
+    mean = sum(x) / len(x)
+    return sum((a - mean) ** 2 for a in x) / len(x)
+
+
+ORACLES = {
+    "cosine": lambda x, y: 1.0 - dot(x, y) / math.sqrt(dot(x, x) * dot(y, y)),
+    "euclidean": lambda x, y: math.dist(x, y),
+    "squared_euclidean": lambda x, y: math.dist(x, y) ** 2,
+    "dot": lambda x, y: -dot(x, y),
+    "snr": lambda x, y: variance([a - b for a, b in zip(x, y, strict=True)]) / variance(x),
+}
+every_distance = pytest.mark.parametrize("distance", DISTANCES)
+
+
+def loops(rows, refs, distance):
+    return np.array([[ORACLES[distance](x, y) for y in refs] for x in rows])
+
+
+@pytest.fixture
+def rows():
+    """Multiples of 1/64, rows of unequal length: float32 computes their dot products exactly."""
+    rng = np.random.default_rng(21)
+    return np.round(64 * rng.normal(size=(6, 5)) * rng.uniform(0.2, 2.0, size=(6, 1))) / 64
+
+
+@pytest.fixture
+def refs():
+    return np.round(64 * np.random.default_rng(22).normal(size=(4, 5))) / 64
+
+
+def test_every_distance_has_an_oracle():
+    assert set(ORACLES) == set(DISTANCES)
+
+
+@every_distance
+def test_equals_its_definition(rows, refs, distance):
+    np.testing.assert_allclose(pairwise(rows, refs, distance=distance), loops(rows, refs, distance), rtol=1e-5)
+
+
+@every_distance
+def test_without_references_the_rows_are_compared_with_each_other(rows, distance):
+    np.testing.assert_allclose(pairwise(rows, distance=distance), loops(rows, rows, distance), rtol=1e-5, atol=1e-6)
+
+
+@every_distance
+def test_gradients_equal_central_differences(rows, refs, distance, central_differences):
+    weights = np.random.default_rng(23).normal(size=(6, 4))
+    with tf.GradientTape() as tape:
+        variables = tf.Variable(rows, dtype=tf.float32), tf.Variable(refs, dtype=tf.float32)
+        total = tf.reduce_sum(pairwise(*variables, distance=distance) * weights.astype(np.float32))
+    gradients = tape.gradient(total, variables)
+    wanted = (
+        central_differences(lambda rows: np.sum(weights * loops(rows, refs, distance)), rows),
+        central_differences(lambda refs: np.sum(weights * loops(rows, refs, distance)), refs),
+    )
+    for gradient, expected in zip(gradients, wanted, strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-3)
+
+
+@every_distance
+def test_grows_with_difference(distance):
+    anchor = np.array([[1.0, 0.5, -0.25, 2.0]])
+    near, far = anchor + [[0.1, -0.1, 0.1, 0.0]], anchor * [[1.0, -1.0, 1.0, -1.0]]
+    to_near, to_far = pairwise(anchor, np.concatenate([near, far]), distance=distance)[0]
+    assert to_near < to_far
+
+
+DEGENERATE = {
+    "equal rows": np.tile([[0.3, -1.7, 2.9]], (4, 1)),
+    "zero rows": np.zeros((4, 3)),
+    "constant rows": np.ones((4, 3)),
+    "one zero row": np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 4.0], [1.0, 2.0, 4.0], [-1.0, 0.0, 0.5]]),
+    "long rows": 1e4 * np.array([[0.1, 0.7, 0.7], [0.1, 0.7, 0.7], [0.5, -0.5, 0.7], [0.0, 0.0, 1.0]]),
+    "short rows": 1e-20 * np.array([[0.1, 0.7, 0.7], [0.1, 0.7, 0.7], [0.5, -0.5, 0.7], [0.0, 0.0, 1.0]]),
+}
+
+
+@every_distance
+@pytest.mark.parametrize("rows", DEGENERATE.values(), ids=DEGENERATE)
+def test_value_and_gradient_are_finite_on_degenerate_rows(distance, rows):
+    rows = tf.Variable(rows, dtype=tf.float32)
+    with tf.GradientTape() as tape:
+        distances = pairwise(rows, distance=distance)
+        total = tf.reduce_sum(distances)
+    assert np.isfinite(distances).all()
+    assert np.isfinite(tf.convert_to_tensor(tape.gradient(total, rows))).all()
+    if distance != "dot":
+        assert np.all(distances >= 0.0)
+
+
+def test_the_gradient_at_distance_zero_is_zero():
+    rows = tf.Variable([[1.0, 2.0], [1.0, 2.0]])
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(pairwise(rows, distance="euclidean"))
+    assert total == 0.0
+    assert not np.any(tape.gradient(total, rows))
+
+
+def test_cosine_stays_in_its_range_and_puts_a_zero_row_at_one():
+    rows = np.random.default_rng(24).normal(size=(200, 3))
+    rows = np.concatenate([rows, -rows, np.zeros((1, 3))])
+    distances = pairwise(rows, distance="cosine").numpy()
+    assert distances.min() == 0.0 and distances.max() == 2.0
+    np.testing.assert_array_equal(distances[-1], 1.0)
+
+
+@every_distance
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64], ids=lambda dtype: dtype.name)
+def test_is_computed_in_float32_whatever_the_input(distance, dtype):
+    # In half precision the squares, about 90,000, would be infinite and the differences lost.
+    rows = tf.cast(300.0 + np.arange(12.0).reshape(3, 4) ** 1.5, dtype)
+    distances = pairwise(rows, distance=distance)
+    assert distances.dtype == tf.float32
+    np.testing.assert_array_equal(distances, pairwise(tf.cast(rows, tf.float32), distance=distance))
+    mixed = pairwise(rows, tf.cast(rows, tf.float32), distance=distance)
+    np.testing.assert_array_equal(mixed, distances)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+def test_normalize_makes_unit_rows_of_any_size(rows, size):
+    unit = normalize(rows * size)
+    np.testing.assert_allclose(unit, rows / np.linalg.norm(rows, axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_normalize_keeps_a_zero_row_without_gradient():
+    rows = tf.Variable([[0.0, 0.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        unit = normalize(rows)
+        total = tf.reduce_sum(unit * [[1.0, 2.0], [1.0, 2.0]])
+    np.testing.assert_allclose(unit, [[0.0, 0.0], [0.6, 0.8]], rtol=1e-6)
+    # (w - u (u.w)) / |x| with w = (1, 2), u = (.6, .8), |x| = 5
+    np.testing.assert_allclose(tape.gradient(total, rows), [[0.0, 0.0], [-0.064, 0.048]], atol=1e-6)
+
+
+def test_an_unknown_distance_is_refused_with_the_choices():
+    with pytest.raises(ValueError, match="distance must be one of cosine, euclidean, .*; got 'manhattan'"):
+        pairwise([[1.0]], distance="manhattan")
+    check_distance("snr")
