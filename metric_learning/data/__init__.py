@@ -1,6 +1,7 @@
 """Data sources: functions that return train, validation and test splits with stated classes."""
 
 from metric_learning.data.augmentation import DrawingAugmentation as DrawingAugmentation
+from metric_learning.data.augmentation import TokenSampling as TokenSampling
 from metric_learning.data.batches import BatchPlan as BatchPlan
 from metric_learning.data.csv_table import csv as csv
 from metric_learning.data.emoji import emoji as emoji

@@ -1,4 +1,4 @@
-"""Random changes to drawings that leave what they show as it is: place, size, colours, line style."""
+"""Random changes to drawings and texts that leave what they mean as it is."""
 
 import dataclasses
 import math
@@ -108,3 +108,42 @@ class DrawingAugmentation:
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenSampling:
+    """Keeps a random part of the tokens of each text, so that no single word can be relied upon.
+
+    Args:
+        window: tokens kept at most: a run of the row from a random place on. Training rows come shuffled, so it is a
+            fair sample. Shorter rows are also quicker to train on.
+        dropout: share of the tokens in the window that are left out too, in [0, 1).
+
+    Raises:
+        ValueError: window below 1, dropout out of range.
+    """
+
+    window: int = 96
+    dropout: float = 0.5
+
+    def __post_init__(self):
+        if self.window < 1:
+            raise ValueError(f"augmentation.window must be at least 1; got {self.window}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"augmentation.dropout must be in [0, 1); got {self.dropout}")
+
+    @property
+    def num_randoms(self):
+        """Uniform numbers that a text needs."""
+        return 1 + self.window
+
+    def __call__(self, ids, randoms):
+        """[B, L] token ids, 0 for padding, and [B, num_randoms] to [B, window] ids."""
+        lengths = tf.reduce_sum(tf.cast(ids != 0, tf.int32), axis=1, keepdims=True)
+        start = tf.cast(randoms[:, :1] * tf.cast(lengths, tf.float32), tf.int32)
+        offsets = tf.range(self.window)[None, :]
+        # From the place on and around to the row's beginning; a row shorter than the window is taken once, not twice.
+        columns = tf.math.floormod(start + offsets, tf.maximum(lengths, 1))
+        taken = tf.gather(ids, columns, axis=1, batch_dims=1)
+        kept = (offsets < lengths) & (randoms[:, 1:] >= self.dropout)
+        return tf.where(kept, taken, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_learning.data.text import Vocabulary
+from metric_learning.data.text import Vocabulary, shuffle_tokens
 
 KINDS = ("images", "texts")
 
@@ -246,7 +246,10 @@ def text_source(
         vocabulary_options: see `Vocabulary.from_texts`.
     """
     vocabulary = Vocabulary.from_texts([texts[row] for row in rows["train"]], **vocabulary_options)
-    splits = _part(vocabulary.encode(texts), labels, texts, rows)
+    ids = vocabulary.encode(texts)
+    # A window of a row is a fair sample of its tokens then; what is judged keeps its order.
+    ids[rows["train"]] = shuffle_tokens(ids[rows["train"]])
+    splits = _part(ids, labels, texts, rows)
     return DataSource(
         name,
         "texts",

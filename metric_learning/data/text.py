@@ -201,6 +201,13 @@ class Vocabulary:
             raise ValueError(f"{path} is not a vocabulary saved by Vocabulary.save: {error}") from (error)
 
 
+def shuffle_tokens(ids: np.ndarray, seed: int = 0) -> np.ndarray:
+    """int32 [n, length] with the tokens of each row in a random order, the padding still last."""
+    keys = np.random.default_rng(seed).random(ids.shape)
+    keys[ids == 0] = 2.0
+    return np.take_along_axis(ids, np.argsort(keys, axis=1), axis=1)
+
+
 def _check_ngrams(ngrams: tuple[int, ...] | None) -> None:
     if ngrams is not None and not (len(ngrams) == 2 and 1 <= ngrams[0] <= ngrams[1]):
         raise ValueError(f"ngrams must be (shortest, longest) with 1 <= shortest <= longest, or None, got {ngrams}")

@@ -1,9 +1,8 @@
 """A small convolutional encoder for images."""
 
 import keras
-import tensorflow as tf
 
-from metric_learning.encoders.embedding_head import check_widths, embedding_head
+from metric_learning.encoders.embedding_head import check_widths, embedding_head, normalize_batch
 
 
 def cnn(
@@ -17,6 +16,7 @@ def cnn(
     hidden=(),
     dropout=0.0,
     embedding_dim=128,
+    batch_norm=False,
     normalize=True,
 ):
     """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then the embedding head.
@@ -33,6 +33,7 @@ def cnn(
         hidden: widths of dense ReLU layers between the flattened features and the head.
         dropout: share of the features dropped before the head, in [0, 1).
         embedding_dim: D of the embeddings.
+        batch_norm: see `embedding_head`.
         normalize: unit length, see `embedding_head`.
 
     Returns:
@@ -43,7 +44,8 @@ def cnn(
     """
     if vocabulary_size is not None or len(input_shape) != 3:
         raise ValueError(
-            f"encoder=cnn takes images; got inputs of shape {tuple(input_shape)}. For texts and ids use encoder=embedding"
+            f"encoder=cnn takes images; got inputs of shape {tuple(input_shape)}. "
+            "For texts and ids use encoder=embedding"
         )
     check_widths("widths", widths)
     check_widths("hidden", hidden)
@@ -53,16 +55,13 @@ def cnn(
             f"{2 ** len(widths)} pixels wide and high; got {input_shape[0]}x{input_shape[1]}"
         )
     images = keras.Input(input_shape, name="images")
-    # Batch statistics span replicas, as if one device had seen the whole batch.
-    synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
     x = keras.layers.Rescaling(1.0 / 255.0, offset=-background / 255.0)(images)
     for width in widths:
         # The norm subtracts the mean, so a bias would have no effect.
         x = keras.layers.Conv2D(width, kernel_size, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
         if pool_first:
             x = keras.layers.MaxPooling2D()(x)
-        # Keras' own momentum, 0.99, would still remember the first steps after a run of a few hundred.
-        x = keras.layers.BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
+        x = normalize_batch(x)
         x = keras.layers.ReLU()(x)
         if not pool_first:
             x = keras.layers.MaxPooling2D()(x)
@@ -71,4 +70,5 @@ def cnn(
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
     if dropout:
         x = keras.layers.Dropout(dropout)(x)
-    return keras.Model(images, embedding_head(x, embedding_dim=embedding_dim, normalize=normalize), name="cnn")
+    embeddings = embedding_head(x, embedding_dim=embedding_dim, batch_norm=batch_norm, normalize=normalize)
+    return keras.Model(images, embeddings, name="cnn")

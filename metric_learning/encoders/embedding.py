@@ -10,11 +10,12 @@ def embedding(
     input_shape,
     *,
     vocabulary_size,
-    token_dim=128,
-    initial_scale=0.05,
-    token_dropout=0.0,
+    token_dim=None,
+    initial_scale=0.03,
     hidden=(),
     embedding_dim=128,
+    dense=False,
+    batch_norm=False,
     normalize=True,
 ):
     """A Keras Embedding over ids, the mean over the ids that are no padding, then the embedding head.
@@ -22,11 +23,13 @@ def embedding(
     Args:
         input_shape: (length,) of padded id sequences, or () for one id an item.
         vocabulary_size: number of ids, padding (id 0) included; None for images, which need the encoder `cnn`.
-        token_dim: width of the table.
-        initial_scale: the table starts uniform in [-initial_scale, initial_scale].
-        token_dropout: share of the tokens left out of the mean in training, in [0, 1).
+        token_dim: width of the table; that of the embeddings when None.
+        initial_scale: standard deviation of the table at the start. Small is best: 1.0 learns far less.
         hidden: widths of dense ReLU layers before the head.
         embedding_dim: D of the embeddings.
+        dense: a dense layer after the mean. Without it a word's place in the table is what it pulls the mean towards,
+            which learns faster.
+        batch_norm: see `embedding_head`.
         normalize: unit length, see `embedding_head`.
 
     Returns:
@@ -40,46 +43,34 @@ def embedding(
             f"encoder=embedding takes ids; got inputs of shape {tuple(input_shape)} without a vocabulary. "
             "For images use encoder=cnn"
         )
+    token_dim = embedding_dim if token_dim is None else token_dim
+    check_widths("embedding_dim", [embedding_dim])
     check_widths("token_dim", [token_dim])
     check_widths("hidden", hidden)
-    ids = keras.Input(input_shape, dtype="int32", name="ids")
+    # Of any length: training may see a part of each sequence.
+    ids = keras.Input((None,) if input_shape else (), dtype="int32", name="ids")
     table = keras.layers.Embedding(
         vocabulary_size,
         token_dim,
-        embeddings_initializer=keras.initializers.RandomUniform(-initial_scale, initial_scale),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=initial_scale),
         name="tokens",
     )
     x = table(ids)
-    if len(input_shape) == 1:
-        x = MaskedMean(dropout=token_dropout, name="mean")(x, ids)
+    if input_shape:
+        x = MaskedMean(name="mean")(x, ids)
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
-    return keras.Model(ids, embedding_head(x, embedding_dim=embedding_dim, normalize=normalize), name="embedding")
+    embeddings = embedding_head(x, embedding_dim=embedding_dim, dense=dense, batch_norm=batch_norm, normalize=normalize)
+    return keras.Model(ids, embeddings, name="embedding")
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class MaskedMean(keras.layers.Layer):
-    """The mean over the positions whose id is not 0; 0 for a row of padding alone.
+    """The mean over the positions whose id is not 0; 0 for a row of padding alone."""
 
-    Args:
-        dropout: share of the positions left out in training, in [0, 1).
-    """
-
-    def __init__(self, *, dropout=0.0, **kwargs):
-        super().__init__(**kwargs)
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"token_dropout must be in [0, 1); got {dropout}")
-        self.dropout = dropout
-        self.random = keras.random.SeedGenerator()
-
-    def call(self, vectors, ids, training=False):
+    def call(self, vectors, ids):
         """[B, L, T] vectors and [B, L] ids to [B, T]."""
         mask = tf.cast(tf.not_equal(ids, 0), vectors.dtype)
-        if training and self.dropout:
-            mask *= tf.cast(keras.random.uniform(tf.shape(ids), seed=self.random) >= self.dropout, vectors.dtype)
         # A product of [1, L] and [L, T] for each row: no masked copy of the [B, L, T] vectors.
         total = tf.squeeze(tf.matmul(mask[:, None, :], vectors), axis=1)
         return total / tf.maximum(tf.reduce_sum(mask, axis=1, keepdims=True), 1.0)
-
-    def get_config(self):
-        return super().get_config() | {"dropout": self.dropout}

@@ -1,14 +1,19 @@
 """The last layers that all encoders share: from features to embeddings."""
 
 import keras
+import tensorflow as tf
+
+from metric_learning.distances import normalize
 
 
-def embedding_head(features, *, embedding_dim, normalize=True):
-    """A dense layer, then unit length.
+def embedding_head(features, *, embedding_dim, dense=True, batch_norm=False, normalize=True):
+    """A dense layer, if wanted batch norm, then unit length.
 
     Args:
         features: [B, F] Keras tensor.
         embedding_dim: D, at least 1.
+        dense: False leaves the dense layer out: the features are the embeddings, so F must be D.
+        batch_norm: normalise each dimension over the batch before the lengths.
         normalize: divide each embedding by its length; without it, cosine and euclidean distance differ.
 
     Returns:
@@ -16,17 +21,42 @@ def embedding_head(features, *, embedding_dim, normalize=True):
         much as near neighbours differ.
 
     Raises:
-        ValueError: embedding_dim below 1.
+        ValueError: embedding_dim below 1, or not F without a dense layer.
     """
-    if embedding_dim < 1:
-        raise ValueError(f"embedding_dim must be at least 1; got {embedding_dim}")
-    embeddings = keras.layers.Dense(embedding_dim, name="embedding")(features)
+    check_widths("embedding_dim", [embedding_dim])
+    if not dense and features.shape[-1] != embedding_dim:
+        raise ValueError(
+            f"dense=False leaves the {features.shape[-1]} features as they are, so embedding_dim must be "
+            f"{features.shape[-1]}; got {embedding_dim}"
+        )
+    embeddings = keras.layers.Dense(embedding_dim, name="embedding")(features) if dense else features
+    if batch_norm:
+        embeddings = normalize_batch(embeddings)
     if normalize:
-        return keras.layers.UnitNormalization(dtype="float32", name="unit_length")(embeddings)
+        return UnitLength(dtype="float32", name="unit_length")(embeddings)
     return keras.layers.Activation("linear", dtype="float32", name="float32")(embeddings)
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class UnitLength(keras.layers.Layer):
+    """Rows divided by their length; a zero row, such as a text without a known token, stays zero.
+
+    keras.layers.UnitNormalization (3.15) has the gradient 0 * inf = NaN there.
+    """
+
+    def call(self, x):
+        return normalize(x)
+
+
+def normalize_batch(x):
+    """Batch norm whose statistics span all replicas, as if one device had seen the whole batch."""
+    synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    # Keras' own momentum, 0.99, would still remember the first steps after a run of a few hundred.
+    return keras.layers.BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
 
 
 def check_widths(name, widths):
     """Raises ValueError unless all of `widths` are at least 1."""
     if any(width < 1 for width in widths):
-        raise ValueError(f"{name} must be numbers of at least 1; got {list(widths)}")
+        got = widths[0] if len(widths) == 1 else list(widths)
+        raise ValueError(f"{name} must be at least 1; got {got}")

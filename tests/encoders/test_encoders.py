@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from metric_learning import encoders
 
@@ -63,13 +64,7 @@ def test_mean_of_tokens_ignores_padding_and_order(build):
     np.testing.assert_allclose(encoder(IDS[:1]), encoder(IDS[:1, [3, 2, 0, 1]]), atol=1e-6)
     mean = keras.Model(encoder.input, encoder.get_layer("mean").output)
     table = encoder.get_layer("tokens").embeddings.numpy()
-    np.testing.assert_allclose(mean(IDS), [table[[1, 4, 2]].mean(0), table[3], np.zeros(128)], atol=1e-6)
-
-
-def test_token_dropout_acts_in_training_only(build):
-    encoder = build["embedding"](token_dropout=0.5)
-    np.testing.assert_array_equal(encoder(IDS[:2]), encoder(IDS[:2]))
-    assert any(np.abs(encoder(IDS[:1], training=True) - encoder(IDS[:1])).max() > 1e-3 for _ in range(10))
+    np.testing.assert_allclose(mean(IDS), [table[[1, 4, 2]].mean(0), table[3], np.zeros(5)], atol=1e-6)
 
 
 def test_single_category_ids_need_no_pooling():
@@ -83,9 +78,10 @@ def test_single_category_ids_need_no_pooling():
         (lambda: encoders.cnn((24,), vocabulary_size=9), "encoder=cnn takes images.*use encoder=embedding"),
         (lambda: encoders.embedding((8, 8, 3), vocabulary_size=None), "encoder=embedding takes ids.*use encoder=cnn"),
         (lambda: encoders.cnn((16, 16, 3), embedding_dim=0), "embedding_dim must be at least 1; got 0"),
-        (lambda: encoders.cnn((16, 16, 3), widths=(4, 0)), r"widths must be numbers of at least 1; got \[4, 0\]"),
+        (lambda: encoders.cnn((16, 16, 3), widths=(4, 0)), r"widths must be at least 1; got \[4, 0\]"),
         (lambda: encoders.cnn((4, 16, 3), widths=(4, 4, 4)), "images must be at least 8 pixels"),
-        (lambda: encoders.embedding((4,), vocabulary_size=9, token_dropout=1.0), "token_dropout must be in"),
+        (lambda: encoders.embedding((4,), vocabulary_size=9, token_dim=64), "embedding_dim must be 64; got 128"),
+        (lambda: encoders.embedding((4,), vocabulary_size=9, embedding_dim=0), "embedding_dim must be at least 1"),
     ],
 )
 def test_impossible_encoder_is_refused(call, message):
@@ -106,3 +102,11 @@ def test_saved_encoder_gives_the_same_embeddings_in_a_fresh_process(build, tmp_p
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True)
     np.testing.assert_array_equal(np.load(tmp_path / "embeddings.npy"), encoder(inputs))
+
+
+def test_text_without_a_token_passes_no_gradient(build):
+    encoder = build["embedding"]()
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(encoder(IDS) * tf.constant([[1.0, 2.0, 3.0, 4.0, 5.0]]))
+    gradient = tf.convert_to_tensor(tape.gradient(total, encoder.trainable_variables)[0]).numpy()
+    assert np.isfinite(gradient).all() and (gradient[0] == 0).all() and gradient[3].any()

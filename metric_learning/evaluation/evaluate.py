@@ -1,0 +1,137 @@
+"""From embeddings and labels to scores: search, hit table, metrics, one block of queries at a
+time."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_learning.evaluation import metrics
+from metric_learning.evaluation.search import Finder, Neighbours, count_of, integers
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate` found.
+
+    scores: means over the queries that are not lone, keys "recall@<k>" for each of ks,
+        "precision@1", "r_precision", "map@r", "mrr" (floats in [0, 1]), and the counts "queries"
+        (all of them) and "lone_queries" (ints).
+    per_query: the same metrics as [n] float64 columns, NaN for lone queries; for intervals and for
+        finding failures.
+    neighbours: the first `keep` neighbours of each query, for pictures.
+    """
+
+    scores: Mapping[str, float]
+    per_query: Mapping[str, np.ndarray]
+    neighbours: Neighbours
+
+
+def evaluate(
+    embeddings,
+    labels,
+    *,
+    ids=None,
+    gallery_embeddings=None,
+    gallery_labels=None,
+    gallery_ids=None,
+    ks=(1, 2, 4, 8),
+    distance="cosine",
+    keep=8,
+    block_size=None,
+) -> Evaluation:
+    """How well nearest neighbours find the rows of the same label.
+
+    Without a gallery each row is a query against all the others (leave-one-out): itself is removed
+    by id, here its position unless `ids` says otherwise. With a gallery, rows that share an id with
+    the query are removed if ids are given for both, and nothing is removed if not.
+
+    The search goes max(R, ks) deep, R being the largest number of relevant rows of a query, so that
+    R-precision and MAP@R are exact, and MRR is cut only beyond that depth. Memory: the embeddings a
+    few times over, and a block.
+
+    Args:
+        embeddings: [n, D] finite numbers.
+        labels: [n] integers.
+        ids: [n] integers, which item each row is; rows with equal ids never find each other.
+        gallery_embeddings: [m, D], searched instead of `embeddings`.
+        gallery_labels: [m] integers, required with a gallery.
+        gallery_ids: [m] integers.
+        ks: the k of recall@k, each from 1 to the gallery size without the query.
+        distance: see `search`.
+        keep: neighbours per query to return; fewer if the gallery is smaller.
+        block_size: see `search`; changes nothing but memory and time.
+
+    Returns:
+        `Evaluation`.
+
+    Raises:
+        ValueError: arguments that do not fit, a k larger than the gallery, or no query with
+            anything to find.
+
+    Example:
+        >>> found = evaluate([[0, 9], [1, 9], [9, 0], [9, 3]], [7, 7, 8, 7], ks=(1, 2))
+        >>> found.scores["recall@1"], found.scores["recall@2"], found.scores["lone_queries"]
+        (0.6666666666666666, 1.0, 1)
+    """
+    embeddings = np.asarray(embeddings)
+    labels = integers("labels", labels, len(embeddings))
+    if gallery_embeddings is None:
+        if gallery_labels is not None or gallery_ids is not None:
+            raise ValueError("gallery_labels and gallery_ids need gallery_embeddings; got None")
+        ids = np.arange(len(embeddings)) if ids is None else ids
+        gallery_embeddings, gallery_labels, gallery_ids = embeddings, labels, ids
+    elif gallery_labels is None:
+        raise ValueError("gallery_embeddings need gallery_labels; got None")
+    finder = Finder(embeddings, gallery_embeddings, distance=distance, query_ids=ids, gallery_ids=gallery_ids)
+    gallery_labels = integers("gallery_labels", gallery_labels, finder.gallery_size)
+
+    fewest = finder.fewest
+    ks = tuple(ks)
+    if not ks or min(ks) < 1 or max(ks) > fewest:
+        raise ValueError(
+            f"evaluation.ks must be from 1 to {fewest}, the gallery rows left without the query "
+            f"itself; got {ks} with a gallery of {finder.gallery_size} rows"
+        )
+    relevant = _relevant(labels, gallery_labels, ids, gallery_ids)
+    if not relevant.any():
+        raise ValueError(f"none of the {len(labels)} queries has another row of its label in the gallery to find")
+
+    keep = min(keep, fewest)
+    kept = Neighbours(np.empty((len(labels), keep), np.float32), np.empty((len(labels), keep), np.int64))
+    columns: dict[str, np.ndarray] = {}
+    for rows, found in finder.blocks(max(int(relevant.max()), *ks, keep), block_size):
+        # Index -1, no neighbour left, would read the last label.
+        hits = (gallery_labels[found.indices] == labels[rows, None]) & (found.indices >= 0)
+        for name, values in _columns(hits, relevant[rows], ks).items():
+            columns.setdefault(name, np.empty(len(labels)))[rows] = values
+        kept.distances[rows], kept.indices[rows] = (
+            found.distances[:, :keep],
+            found.indices[:, :keep],
+        )
+
+    scores: dict[str, float] = {name: float(np.nanmean(values)) for name, values in columns.items()}
+    scores["queries"] = len(labels)
+    scores["lone_queries"] = int(np.count_nonzero(relevant == 0))
+    return Evaluation(scores, columns, kept)
+
+
+def _columns(hits, relevant, ks):
+    columns = {f"recall@{k}": metrics.recall_at_k(hits, relevant, k) for k in ks}
+    columns["precision@1"] = metrics.precision_at_1(hits, relevant)
+    columns["r_precision"] = metrics.r_precision(hits, relevant)
+    columns["map@r"] = metrics.map_at_r(hits, relevant)
+    columns["mrr"] = metrics.mean_reciprocal_rank(hits, relevant)
+    return columns
+
+
+def _relevant(labels, gallery_labels, ids, gallery_ids):
+    """[n] int64, R: the gallery rows with the query's label, less those that are the query
+    itself."""
+    relevant = count_of(labels, gallery_labels)
+    if ids is None:
+        return relevant
+    # Each pair of id and label as one number, to count the rows that are the query itself and carry
+    # its label.
+    both = np.concatenate([np.stack([ids, labels], 1), np.stack([gallery_ids, gallery_labels], 1)])
+    pairs = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+    return relevant - count_of(pairs[: len(labels)], pairs[len(labels) :])

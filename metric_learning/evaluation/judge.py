@@ -1,0 +1,66 @@
+"""The evaluation that a run repeats: before training, while it trains, and at its end."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from metric_learning.distances import check_distance
+from metric_learning.evaluation.embed import embed
+from metric_learning.evaluation.evaluate import Evaluation, evaluate
+
+
+class Verdict(NamedTuple):
+    """What a `Judge` found: the split's name, its `Evaluation`, and its embeddings [n, D] float32."""
+
+    split_name: str
+    evaluation: Evaluation
+    embeddings: np.ndarray
+
+    @property
+    def scores(self):
+        """Such as "validation/recall@1": 0.8."""
+        return {f"{self.split_name}/{metric}": value for metric, value in self.evaluation.scores.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Embeds a split and scores its nearest neighbours, always in the same way.
+
+    Args:
+        ks: the k of recall@k.
+        every: steps between validations while training.
+        batch_size: items embedded at once.
+        distance: see `metric_learning.evaluation.search`.
+
+    Raises:
+        ValueError: no k or one below 1, every or batch_size below 1, an unknown distance.
+    """
+
+    ks: tuple = (1, 2, 4, 8)
+    every: int = 100
+    batch_size: int = 1024
+    distance: str = "cosine"
+
+    def __post_init__(self):
+        if not self.ks or min(self.ks) < 1:
+            raise ValueError(f"evaluation.ks must be numbers of at least 1; got {list(self.ks)}")
+        for name in ("every", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"evaluation.{name} must be at least 1; got {getattr(self, name)}")
+        check_distance(self.distance)
+
+    def __call__(self, encoder, source, split_name):
+        """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
+
+        Returns:
+            Verdict.
+        """
+        split = getattr(source, split_name)
+        embeddings = embed(encoder, split.inputs, self.batch_size)
+        options = {"ks": tuple(self.ks), "distance": self.distance}
+        if split_name == "test" and source.gallery is not None:
+            gallery = source.gallery
+            options["gallery_embeddings"] = embed(encoder, gallery.inputs, self.batch_size)
+            options["gallery_labels"] = gallery.labels
+        return Verdict(split_name, evaluate(embeddings, split.labels, **options), embeddings)

@@ -1,0 +1,10 @@
+"""The pictures of a run's report, one file each; they draw and write, and change no setting of
+matplotlib."""
+
+from metric_learning.evaluation.pictures.curves import training_curves as training_curves
+from metric_learning.evaluation.pictures.embedding_map import embedding_map as embedding_map
+from metric_learning.evaluation.pictures.histograms import (
+    distance_histograms as distance_histograms,
+)
+from metric_learning.evaluation.pictures.neighbours import neighbour_gallery as neighbour_gallery
+from metric_learning.evaluation.pictures.neighbours import neighbour_table as neighbour_table

@@ -1,0 +1,128 @@
+"""What all pictures share: colours, figures without global state, text that any font can draw,
+image tiles."""
+
+import functools
+import math
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+INK, GREY, PALE = "#1d2433", "#7a8394", "#e6e9ef"
+RIGHT, WRONG = (
+    "#1a8f4c",
+    "#d4352c",
+)  # also told apart by a mark or a caption, for those who see no red
+BLUE, ORANGE = "#2c6fbb", "#e08a1e"
+
+_DOTS_PER_INCH = 100
+
+
+def new_figure(width, height):
+    """A figure of `width` x `height` pixels that pyplot never hears of: nothing to close, no
+    settings to leak."""
+    figure = Figure(
+        figsize=(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH),
+        dpi=_DOTS_PER_INCH,
+        facecolor="white",
+    )
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def blank_page(width, height):
+    """(figure, axes) with the axes over the whole page, in pixels from the top left, without
+    ticks."""
+    figure = new_figure(width, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def save(figure, path):
+    """Writes the PNG, with its folder, and returns the path. The same figure gives the same
+    bytes."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png", metadata={"Software": None})
+    return path
+
+
+def tidy(axes, xlabel, title):
+    """A plain frame with a light grid behind the data."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
+    axes.grid(color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(legible(xlabel), color=INK, fontsize=10)
+    axes.set_title(legible(title), loc="left", color=INK, fontsize=11, fontweight="bold", parse_math=False)
+
+
+def heading(figure, title, subtitle):
+    """Title and an explaining line at the top left of a figure with `constrained` room for them."""
+    height = figure.get_figheight() * _DOTS_PER_INCH
+    left = 16 / (figure.get_figwidth() * _DOTS_PER_INCH)
+    for text, size, weight, color, y in (
+        (title, 15, "bold", INK, 14),
+        (subtitle, 10, "normal", GREY, 42),
+    ):
+        figure.text(
+            left,
+            1 - y / height,
+            legible(text),
+            size=size,
+            weight=weight,
+            color=color,
+            va="top",
+            parse_math=False,
+        )
+
+
+def write(axes, x, y, text, **style):
+    """Text as it stands: `$` starts no formula."""
+    return axes.text(x, y, legible(text), parse_math=False, **{"color": INK, "va": "center", **style})
+
+
+@functools.cache
+def _drawable():
+    return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
+
+
+def legible(text, width=None):
+    """`text` in one line of at most `width` characters, with a box for what DejaVu Sans cannot
+    draw.
+
+    Emoji and Chinese would otherwise raise a warning for each character.
+    """
+    text = "".join(c if ord(c) in _drawable() else "\u25a1" for c in " ".join(str(text).split()))
+    return text if width is None or len(text) <= width else text[: width - 1].rstrip() + "\u2026"
+
+
+def legible_lines(text, width, count):
+    """At most `count` lines of `width` characters, the last one shortened."""
+    lines = textwrap.wrap(legible(text), width) or [""]
+    return lines if len(lines) <= count else [*lines[: count - 1], legible(" ".join(lines[count - 1 :]), width)]
+
+
+def tile(image, size):
+    """An image of any size as [size, size, 3] uint8, its sides kept in proportion, on white.
+
+    Args:
+        image: uint8 [height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or image.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 [height, width, 1, 3 or 4]; got {image.dtype} {list(image.shape)}")
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGBA")
+    scale = size / max(picture.size)
+    sides = [max(1, math.floor(side * scale + 0.5)) for side in picture.size]
+    page = Image.new("RGBA", (size, size), "white")
+    picture = picture.resize(sides, Image.Resampling.LANCZOS)
+    page.alpha_composite(picture, ((size - sides[0]) // 2, (size - sides[1]) // 2))
+    return np.asarray(page.convert("RGB"))

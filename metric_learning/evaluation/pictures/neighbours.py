@@ -1,0 +1,238 @@
+"""Queries and their nearest neighbours, wrong ones marked: images as a gallery, texts as a
+table."""
+
+from pathlib import Path
+
+import numpy as np
+
+from metric_learning.evaluation.pictures import canvas
+
+_TILE, _GAP, _CAPTION, _NAMES = 88, 12, 28, 190  # pixels
+_LINE, _CARD = 19, 640
+
+
+def spread_queries(average_precision, count):
+    """`count` queries evenly spread over the ranking by average precision, best first: no cherry is
+    picked.
+
+    Args:
+        average_precision: [n], NaN for lone queries, which have nothing to find and are left out.
+        count: fewer come back if there are fewer.
+
+    Returns:
+        [count] int64 rows.
+    """
+    rows = np.flatnonzero(~np.isnan(average_precision))
+    # Many queries share the values 0 and 1; a fixed shuffle keeps those shown from all being of the
+    # first classes.
+    rows = np.random.default_rng(0).permutation(rows)
+    rows = rows[np.argsort(-average_precision[rows], kind="stable")]
+    count = min(count, len(rows))
+    return rows[((np.arange(count) + 0.5) * len(rows) / max(count, 1)).astype(np.int64)]
+
+
+def neighbour_gallery(
+    path,
+    split,
+    neighbours,
+    average_precision,
+    *,
+    gallery=None,
+    class_names=None,
+    title="",
+    num_queries=12,
+):
+    """Draws image queries, each with its nearest neighbours: green if of the same class, red with a
+    caption if not.
+
+    Args:
+        path: of the PNG.
+        split: the queries: anything with `inputs` (uint8 [n, h, w, 1|3|4]), `labels` [n] and
+            `captions` [n].
+        neighbours: `Neighbours` of all of them, [n, k] each; k of 8 fills the page.
+        average_precision: [n], per_query["map@r"] of the evaluation; decides which queries are
+            shown.
+        gallery: what was searched; `split` itself when None.
+        class_names: name of each label, for the wrong ones; their captions when None.
+        title: names data, split and scores.
+        num_queries: rows of the gallery.
+
+    Returns:
+        The path.
+    """
+    gallery = split if gallery is None else gallery
+    rows = spread_queries(average_precision, num_queries)
+    depth = neighbours.indices.shape[1]
+    top, row_height = 108, _TILE + _CAPTION + 10
+    width = max(_NAMES + (depth + 1) * (_TILE + _GAP) + 50, 900)
+    figure, axes = canvas.blank_page(width, top + len(rows) * row_height + 10)
+    canvas.heading(
+        figure,
+        title,
+        f"{len(rows)} queries spread evenly over the ranking by average precision at R (AP), "
+        "best first.  Green: same class.  Red: another class, named below.",
+    )
+    first = _NAMES + _TILE + _GAP + 24
+    for rank in range(depth):
+        canvas.write(
+            axes,
+            first + rank * (_TILE + _GAP) + _TILE / 2,
+            top - 14,
+            rank + 1,
+            ha="center",
+            color=canvas.GREY,
+        )
+    canvas.write(axes, _NAMES + _TILE / 2, top - 14, "query", ha="center", color=canvas.GREY)
+
+    for place, row in enumerate(rows):
+        y = top + place * row_height
+        for line, text in enumerate(canvas.legible_lines(split.captions[row], 24, 3)):
+            canvas.write(axes, 16, y + 22 + 16 * line, text, size=9.5, weight="bold")
+        canvas.write(axes, 16, y + _TILE - 8, f"AP {average_precision[row]:.2f}", size=9, color=canvas.GREY)
+        _draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
+        for rank, found in enumerate(neighbours.indices[row]):
+            x = first + rank * (_TILE + _GAP)
+            if gallery.labels[found] == split.labels[row]:
+                _draw_tile(axes, gallery.inputs[found], x, y, canvas.RIGHT)
+            else:
+                _draw_tile(axes, gallery.inputs[found], x, y, canvas.WRONG)
+                name = gallery.captions[found] if class_names is None else class_names[gallery.labels[found]]
+                for line, text in enumerate(canvas.legible_lines(name, 18, 2)):
+                    at = y + _TILE + 10 + 11 * line
+                    canvas.write(axes, x + _TILE / 2, at, text, size=7, ha="center", color=canvas.WRONG)
+    axes.set(xlim=(0, width), ylim=(top + len(rows) * row_height + 10, 0))  # imshow moves them
+    return canvas.save(figure, path)
+
+
+def _draw_tile(axes, image, x, y, color):
+    frame = 4
+    axes.fill([x, x + _TILE, x + _TILE, x], [y, y, y + _TILE, y + _TILE], color=color, linewidth=0)
+    inner = (x + frame, x + _TILE - frame, y + _TILE - frame, y + frame)
+    axes.imshow(
+        canvas.tile(image, _TILE - 2 * frame),
+        extent=inner,
+        aspect="auto",
+        interpolation="nearest",
+        zorder=2,
+    )
+
+
+def neighbour_table(
+    path,
+    split,
+    neighbours,
+    average_precision,
+    *,
+    gallery=None,
+    class_names=None,
+    title="",
+    num_queries=12,
+):
+    """Writes text queries and their nearest neighbours as Markdown (`path` with .md) and draws them
+    (.png).
+
+    Args:
+        path: of the PNG; the Markdown goes beside it.
+        split: the queries: anything with `labels` [n] and `captions` [n], the texts.
+        class_names: name of each label; labels are shown as numbers when None.
+        neighbours, average_precision, gallery, title, num_queries: see `neighbour_gallery`.
+
+    Returns:
+        The path of the PNG.
+    """
+    gallery = split if gallery is None else gallery
+    cards = []
+    for row in spread_queries(average_precision, num_queries):
+        answers = [
+            (
+                bool(gallery.labels[found] == split.labels[row]),
+                float(distance),
+                gallery.captions[found],
+                gallery.labels[found],
+            )
+            for found, distance in zip(neighbours.indices[row], neighbours.distances[row], strict=True)
+        ]
+        cards.append((split.captions[row], split.labels[row], float(average_precision[row]), answers))
+
+    def name(label):
+        return str(label) if class_names is None else class_names[label]
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".md").write_text(_markdown(cards, name, title), encoding="utf-8")
+    return canvas.save(_drawn_cards(cards, name, title), path)
+
+
+def _explanation(count):
+    return (
+        f"{count} queries spread evenly over the ranking by average precision at R (AP), "
+        "best first. \u2713 same class, \u2717 another class, named behind."
+    )
+
+
+def _markdown(cards, name, title):
+    lines = [f"# {title}", "", _explanation(len(cards))]
+    for text, label, precision, answers in cards:
+        lines += [
+            "",
+            f"## {_cell(text)}",
+            "",
+            f"class **{_cell(name(label))}**, AP {precision:.2f}",
+            "",
+        ]
+        lines += ["| | distance | neighbour | class |", "|---|---|---|---|"]
+        for right, distance, neighbour, other in answers:
+            mark, cell = ("\u2713", _cell(name(other))) if right else ("\u2717", f"**{_cell(name(other))}**")
+            lines.append(f"| {mark} | {distance:.3f} | {_cell(neighbour)} | {cell} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text):
+    """One line that cannot end the cell or start markup."""
+    text = " ".join(str(text).split())
+    return "".join("\\" + c if c in "\\|*_`<[#" else c for c in text)
+
+
+def _drawn_cards(cards, name, title):
+    """Two columns of cards: the query above its neighbours."""
+    depth = max((len(card[3]) for card in cards), default=0)
+    height = (depth + 2) * _LINE + 22
+    top, rows = 84, (len(cards) + 1) // 2
+    figure, axes = canvas.blank_page(2 * _CARD + 30, top + rows * height)
+    canvas.heading(figure, title, _explanation(len(cards)))
+    for place, (text, label, precision, answers) in enumerate(cards):
+        x, y = 16 + (place // rows) * (_CARD + 10), top + (place % rows) * height
+        axes.fill(
+            [x, x + _CARD - 14, x + _CARD - 14, x],
+            [y, y, y + 2 * _LINE, y + 2 * _LINE],
+            color="#f1f4f9",
+            linewidth=0,
+        )
+        canvas.write(axes, x + 8, y + 11, canvas.legible(text, 84), size=9, weight="bold")
+        about = canvas.legible(f"class: {name(label)}", 74)
+        canvas.write(axes, x + 8, y + 28, about, size=8, color=canvas.GREY)
+        canvas.write(
+            axes,
+            x + _CARD - 22,
+            y + 28,
+            f"AP {precision:.2f}",
+            size=8,
+            color=canvas.GREY,
+            ha="right",
+        )
+        for line, (right, distance, neighbour, other) in enumerate(answers):
+            height_here, color = y + (2.7 + line) * _LINE, canvas.RIGHT if right else canvas.WRONG
+            mark = "\u2713" if right else "\u2717"
+            canvas.write(axes, x + 8, height_here, mark, size=9, weight="bold", color=color)
+            canvas.write(axes, x + 26, height_here, f"{distance:.2f}", size=8, color=canvas.GREY)
+            canvas.write(
+                axes,
+                x + 60,
+                height_here,
+                canvas.legible(neighbour, 62 if not right else 90),
+                size=8,
+            )
+            if not right:
+                words = canvas.legible(name(other), 24)
+                canvas.write(axes, x + _CARD - 22, height_here, words, size=8, color=canvas.WRONG, ha="right")
+    return figure

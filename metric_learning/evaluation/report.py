@@ -1,0 +1,119 @@
+"""What a run leaves for people to look at: the table of scores and the pictures of its `report/`
+folder."""
+
+from pathlib import Path
+
+import numpy as np
+
+from metric_learning.evaluation.pictures import (
+    distance_histograms,
+    embedding_map,
+    neighbour_gallery,
+    neighbour_table,
+    training_curves,
+)
+
+
+def scores_table(columns):
+    """The scores of several evaluations side by side, as aligned plain text.
+
+    Args:
+        columns: name -> scores, such as {"untrained": {...}, "validation": {...}, "test": {...}}.
+            Rows are the union of their keys, in order of appearance; integers are counts, a missing
+            score is "-".
+
+    Returns:
+        The table, without a newline at its end.
+
+    Example:
+        >>> untrained, test = {"recall@1": 0.25}, {"recall@1": 0.5812, "queries": 5131}
+        >>> print(scores_table({"untrained": untrained, "test": test}))
+                    untrained      test
+        recall@1       0.2500    0.5812
+        queries             -     5,131
+    """
+    names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
+    rows = [["", *columns]]
+    for name in names:
+        rows.append([name, *(_number(scores.get(name)) for scores in columns.values())])
+    first = max(len(row[0]) for row in rows)
+    others = max([9, *(len(cell) for row in rows for cell in row[1:])])
+    return "\n".join(
+        row[0].ljust(first) + "".join(cell.rjust(others + (i > 0)) for i, cell in enumerate(row[1:])) for row in rows
+    )
+
+
+def _number(value):
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.4f}"
+
+
+def write_report(
+    folder,
+    split,
+    embeddings,
+    evaluation,
+    *,
+    history=(),
+    untrained_embeddings=None,
+    gallery=None,
+    class_names=None,
+    distance="cosine",
+    objective="validation/recall@1",
+    title="Test",
+):
+    """All pictures of a finished run.
+
+    Args:
+        folder: made if missing; files of the same names are replaced.
+        split: the judged items: anything with `inputs`, `labels` and `captions`. uint8 [n, h, w, c]
+            inputs are images, all others texts.
+        embeddings: [n, D] of the split.
+        evaluation: what `evaluate` found for them.
+        history: rows as `training_curves` takes them; without rows there is no such picture.
+        untrained_embeddings: [n, D] before training, for comparison.
+        gallery: what was searched, if not the split itself.
+        class_names: name of each label.
+        distance: what the model was trained and searched with.
+        objective: the validation scalar that chose the checkpoint.
+        title: names data, split and run, such as "emoji test, loss=triplet".
+
+    Returns:
+        name -> path of each PNG: "training_curves", "neighbours", "embedding_map",
+        "distance_histograms". Texts also leave `neighbours.md`.
+    """
+    folder = Path(folder)
+    scores = evaluation.scores
+    scored = f"{title}: recall@1 {scores['precision@1']:.3f}, MAP@R {scores['map@r']:.3f}"
+    paths = {}
+    if len(history):
+        paths["training_curves"] = training_curves(
+            folder / "training_curves.png", history, objective=objective, title=title
+        )
+    neighbours = {
+        "neighbours": evaluation.neighbours,
+        "average_precision": evaluation.per_query["map@r"],
+        "gallery": gallery,
+        "class_names": class_names,
+        "title": f"Nearest neighbours, {scored}",
+    }
+    draw = neighbour_gallery if np.ndim(split.inputs) == 4 else neighbour_table
+    paths["neighbours"] = draw(folder / "neighbours.png", split, **neighbours)
+    paths["embedding_map"] = embedding_map(
+        folder / "embedding_map.png",
+        split,
+        embeddings,
+        class_names=class_names,
+        distance=distance,
+        title=f"Embedding map, {scored}",
+    )
+    paths["distance_histograms"] = distance_histograms(
+        folder / "distance_histograms.png",
+        embeddings,
+        split.labels,
+        distance=distance,
+        untrained_embeddings=untrained_embeddings,
+        title=f"Distances of pairs, {title}",
+    )
+    return paths

@@ -1,0 +1,148 @@
+"""Where a run can be watched: Weights & Biases, offline unless told otherwise, or nowhere.
+
+A tracker never stops or slows a run: without login or network it falls back to offline, says so once, and goes on.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import warnings
+
+
+@dataclasses.dataclass
+class NoTracking:
+    """Tracks nothing; the run folder still has it all."""
+
+    def start(self, folder, config, name):
+        """See `WandbTracking.start`."""
+
+    def log(self, row):
+        """See `WandbTracking.log`."""
+
+    def finish(self, *, summary, pictures=(), encoder_file=None):
+        """See `WandbTracking.finish`."""
+
+    def close(self):
+        """See `WandbTracking.close`."""
+
+
+@dataclasses.dataclass
+class WandbTracking:
+    """Tracks with Weights & Biases.
+
+    Args:
+        project: of W&B.
+        mode: "offline", to be sent later by `wandb sync`, "online" or "disabled".
+        entity: of W&B, None for the user's own.
+        group: of runs, such as a sweep.
+        tags: of the run.
+        artifact: upload the trained encoder as a model artifact too.
+        timeout: seconds to wait for the network before going on offline, or before leaving the rest to `wandb sync`.
+
+    Raises:
+        ValueError: an unknown mode.
+    """
+
+    project: str = "metric_learning"
+    mode: str = "offline"
+    entity: str | None = None
+    group: str | None = None
+    tags: tuple = ()
+    artifact: bool = False
+    timeout: float = 15.0
+
+    def __post_init__(self):
+        modes = ("offline", "online", "disabled")
+        if self.mode not in modes:
+            raise ValueError(f"tracking.mode must be one of {', '.join(modes)}; got {self.mode!r}")
+        self._run = None
+
+    def start(self, folder, config, name):
+        """Opens a run.
+
+        Args:
+            folder: of the run; W&B's own files go below it.
+            config: plain nested dict.
+            name: of the run.
+        """
+        import wandb
+
+        folder = pathlib.Path(folder)
+        options = {
+            "project": self.project,
+            "entity": self.entity,
+            "group": self.group,
+            "tags": list(self.tags),
+            "name": name,
+            "config": config,
+            "dir": os.fspath(folder),
+            # A resumed run goes on under its own name.
+            "id": _run_id(folder),
+            "resume": "allow" if self.mode == "online" else None,
+            "reinit": "finish_previous",
+        }
+        settings = {"silent": True, "console": "off", "finish_timeout": self.timeout, "init_timeout": self.timeout}
+        if self.mode == "online":
+            try:
+                if not wandb.api.api_key:
+                    raise wandb.errors.UsageError("no API key is configured; run `wandb login` once")
+                self._run = wandb.init(mode="online", settings=wandb.Settings(**settings), **options)
+                return
+            except (wandb.errors.Error, OSError, TimeoutError) as error:
+                warnings.warn(f"W&B cannot be reached ({error}); tracking offline instead", stacklevel=2)
+                options["resume"] = None
+        mode = "disabled" if self.mode == "disabled" else "offline"
+        with self._never_stop():
+            self._run = wandb.init(mode=mode, settings=wandb.Settings(**settings), **options)
+
+    def log(self, row):
+        """Records a row of the history, a dict of scalars with the key `step`."""
+        with self._never_stop():
+            if self._run is not None:
+                self._run.log({key: value for key, value in row.items() if key != "step"}, step=row["step"])
+
+    def finish(self, *, summary, pictures=(), encoder_file=None):
+        """Records what a finished run leaves.
+
+        Args:
+            summary: dict of the final scores.
+            pictures: paths of PNG files.
+            encoder_file: path of the saved encoder, uploaded if `artifact`.
+        """
+        import wandb
+
+        with self._never_stop():
+            if self._run is None:
+                return
+            self._run.summary.update(summary)
+            images = {f"report/{pathlib.Path(path).stem}": wandb.Image(os.fspath(path)) for path in pictures}
+            if images:
+                self._run.log(images)
+            if self.artifact and encoder_file is not None:
+                artifact = wandb.Artifact(f"encoder-{self._run.id}", type="model", metadata=dict(summary))
+                artifact.add_file(os.fspath(encoder_file))
+                self._run.log_artifact(artifact)
+
+    def close(self):
+        """Ends the run, finished or not."""
+        with self._never_stop():
+            if self._run is not None:
+                self._run.finish()
+        self._run = None
+
+    @contextlib.contextmanager
+    def _never_stop(self):
+        try:
+            yield
+        except Exception as error:  # whatever happens to the watcher, the run goes on
+            warnings.warn(f"W&B failed and is left out from here on: {type(error).__name__}: {error}", stacklevel=3)
+            self._run = None
+
+
+def _run_id(folder):
+    """The id of the run in this folder, drawn once and kept there."""
+    path = folder / "wandb_id"
+    if not path.exists():
+        path.write_text(os.urandom(4).hex())
+    return path.read_text()

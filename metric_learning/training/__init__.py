@@ -1,0 +1,7 @@
+"""Training: the learner, the loop that drives it, and the checkpoints it can be killed between."""
+
+from metric_learning.training.learner import Learner
+from metric_learning.training.loop import Loop, NonFiniteLossError, restore_best
+from metric_learning.training.schedule import warmup_cosine
+
+__all__ = ["Learner", "Loop", "NonFiniteLossError", "restore_best", "warmup_cosine"]

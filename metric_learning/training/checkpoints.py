@@ -1,0 +1,65 @@
+"""Checkpoints that survive a kill at any moment: one file each, replaced in one move."""
+
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+_META = "meta"
+
+
+def save(path, variables, meta):
+    """Writes variables and plain data to one file.
+
+    The file appears complete or not at all: a process killed while writing leaves the previous one.
+
+    Args:
+        path: of the file, ending in .npz.
+        variables: Keras variables, in an order that `restore` will see again.
+        meta: anything JSON can hold.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{i:05d}": variable.numpy() for i, variable in enumerate(variables)}
+    meta = {"names": [variable.path for variable in variables], **meta}
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def restore(path, variables):
+    """Assigns the values of `save` to the same variables.
+
+    Returns:
+        The plain data.
+
+    Raises:
+        ValueError: no such file, no checkpoint, or variables that differ from the saved ones; nothing is assigned then.
+    """
+    path = pathlib.Path(path)
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            meta = json.loads(file[_META].item())
+            values = [file[f"{i:05d}"] for i in range(len(meta["names"]))]
+    except FileNotFoundError:
+        raise ValueError(f"there is no checkpoint {path}") from None
+    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no checkpoint of this project, or is damaged: {error}") from None
+
+    saved = [tuple(value.shape) for value in values]
+    wanted = [tuple(variable.shape) for variable in variables]
+    if saved != wanted:
+        differing = [i for i, pair in enumerate(zip(saved, wanted, strict=False)) if pair[0] != pair[1]]
+        first = differing[0] if differing else min(len(saved), len(wanted))
+        raise ValueError(
+            f"{path} holds {len(saved)} variables and the model has {len(wanted)}; the first that differs is number "
+            f"{first}, saved {saved[first : first + 1]}, wanted {wanted[first : first + 1]}"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return meta

@@ -1,0 +1,103 @@
+"""An encoder and its loss as one Keras model: what is trained, saved and restored together."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Learner(keras.Model):
+    """Trains an encoder by a loss on its embeddings.
+
+    `learner.compile(optimizer)` and `learner.fit(inputs, labels)` are all it takes on one machine;
+    `metric_learning.training.loop` drives the same step under any `tf.distribute` strategy.
+
+    Under a strategy the embeddings and labels of all replicas are gathered and every replica computes the loss of the
+    whole batch, so n replicas make the update that one would make with all of it.
+
+    Args:
+        encoder: keras.Model from inputs to [B, D].
+        loss: a `metric_learning.losses` object. What it learns, `loss.layers`, belongs to this model from here on, so
+            the optimizer and every checkpoint see it.
+    """
+
+    def __init__(self, encoder, loss, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.embedding_loss = loss
+        self.loss_layers = list(loss.layers)
+        self.mean_loss = keras.metrics.Mean(name="loss")
+        self.mean_active = keras.metrics.Mean(name="active_fraction")
+
+    @property
+    def metrics(self):
+        return [self.mean_loss, self.mean_active]
+
+    def compile(self, optimizer="adam", **kwargs):
+        """As in Keras, without `loss`, which the learner has."""
+        if kwargs.get("loss") is not None:
+            raise ValueError("the Learner has its loss already: give it to Learner(encoder, loss), not to compile")
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def build(self, input_shape):
+        if not self.encoder.built:
+            self.encoder.build(input_shape)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return self.encoder(inputs, training=training)
+
+    def train_step(self, data):
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        loss, active_fraction = self.update(inputs, labels, sample_weight)
+        self.mean_loss.update_state(loss)
+        self.mean_active.update_state(active_fraction)
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        loss, active_fraction = self.losses_of(self(inputs, training=False), labels, sample_weight)
+        self.mean_loss.update_state(loss)
+        self.mean_active.update_state(active_fraction)
+        return self.get_metrics_result()
+
+    def update(self, inputs, labels, sample_weight=None):
+        """One optimizer step; to be called in a replica context.
+
+        Args:
+            inputs: this replica's part of the batch.
+            labels: [b] integers, or [b, C] multi-hot.
+            sample_weight: [b] or None.
+
+        Returns:
+            Scalars of the whole batch: the loss, and the share of the anchors whose loss is above 0.
+        """
+        with tf.GradientTape() as tape:
+            embeddings = self(inputs, training=True)
+            loss, active_fraction = self.losses_of(embeddings, labels, sample_weight)
+            # Every replica holds the loss of the whole batch, and the optimizer adds up their gradients.
+            scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return loss, active_fraction
+
+    def losses_of(self, embeddings, labels, sample_weight=None):
+        """The loss of the whole batch, penalties included, and its active fraction, from this replica's part."""
+        embeddings, labels, sample_weight = (_gather(part) for part in (embeddings, labels, sample_weight))
+        values = self.embedding_loss.call(labels, embeddings)
+        loss = self.embedding_loss.reduce(values, sample_weight)
+        if self.embedding_loss.reduction != "sum":
+            # Keras divides a mean by the replicas, for losses of a replica's own part.
+            loss *= tf.distribute.get_strategy().num_replicas_in_sync
+        # Comparisons with NaN are false, so a miner may drop the rows of a broken encoder and the loss look solved.
+        loss = tf.where(tf.reduce_all(tf.math.is_finite(embeddings)), loss, float("nan"))
+        active_fraction = tf.reduce_mean(tf.cast(values > 0.0, tf.float32))
+        return tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)]), active_fraction
+
+
+def _gather(part):
+    """The rows of all replicas, in their order, with gradients flowing back to each."""
+    context = tf.distribute.get_replica_context()
+    if part is None or context is None or context.num_replicas_in_sync == 1:
+        return part
+    # The identity gives a device to tensors that come straight from an iterator, which all_gather needs.
+    return context.all_gather(tf.identity(part), axis=0)

@@ -1,0 +1,240 @@
+"""The training loop: blocks of steps inside `tf.function`, for one device, several, or several machines."""
+
+import csv
+import dataclasses
+import pathlib
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from metric_learning.training import checkpoints
+
+LAST = pathlib.PurePath("checkpoints", "last.npz")
+BEST = pathlib.PurePath("checkpoints", "best.npz")
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the message names the step."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; all of it is in the checkpoint.
+
+    Attributes:
+        step: optimizer steps done.
+        best_step: step of the best validation score, which `best_score` is.
+        history: one row per validation: step, train/* means since the row before, validation/*.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best_score: float = float("-inf")
+    history: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """Trains a learner and keeps the best of it.
+
+    Args:
+        steps: optimizer steps in all.
+        validate_every: steps between validations, each followed by a checkpoint.
+        objective: the validation score that decides which checkpoint is the best; the higher the better.
+        patience: stop after so many validations in a row without a new best; None trains to the end.
+        steps_per_block: steps between two looks at the loss; the Python side works once per block.
+
+    Raises:
+        ValueError: a number below 1.
+    """
+
+    steps: int
+    validate_every: int = 100
+    objective: str = "validation/map@r"
+    patience: int | None = None
+    steps_per_block: int = 20
+
+    def __post_init__(self):
+        for name in ("steps", "validate_every", "steps_per_block", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1; got {value}")
+
+    def run(
+        self, learner, split, plan, *, folder, validate, augment=None, jit_compile=False, resume=False, on_row=None
+    ):
+        """Trains to the end; the best weights are then in `folder`, see `restore_best`.
+
+        Args:
+            learner: compiled `Learner`, built in the scope of its strategy, under which it trains.
+            split: training data with arrays `inputs` [n, ...] and `labels` [n].
+            plan: `BatchPlan` over the same items.
+            folder: of the run; gets history.csv and checkpoints/.
+            validate: called without arguments, returns a dict of scores, the objective among them.
+            augment: `augment(inputs, randoms)`, with `augment.num_randoms` uniform numbers an item; None for none.
+            jit_compile: compile the step with XLA. On a CPU it pays for embedding tables, not for convolutions.
+            resume: go on from the last checkpoint in `folder`, with the batches the run would have had.
+            on_row: called with each new row of the history.
+
+        Returns:
+            Progress.
+
+        Raises:
+            NonFiniteLossError: the loss of a step is not finite. The last checkpoint is of a step before.
+            ValueError: resuming without a fitting checkpoint; an objective that `validate` does not give; replicas
+                that cannot share the batch evenly.
+        """
+        folder = pathlib.Path(folder)
+        with learner.distribute_strategy.scope():
+            learner.optimizer.build(learner.trainable_variables)
+        state = [*learner.variables, *learner.optimizer.variables]
+        last, best = folder / LAST, folder / BEST
+        if resume:
+            progress = Progress(**checkpoints.restore(last, state)["progress"])
+        else:
+            progress = Progress()
+            # From here on there is something to resume, and something to restore if no step is ever the best.
+            checkpoints.save(best, learner.variables, {"step": 0})
+            checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
+
+        block = _compile_block(learner, split, plan, augment, jit_compile)
+        bar = tqdm(
+            total=self.steps,
+            initial=progress.step,
+            unit="step",
+            desc="train",
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 10.0,
+        )
+        with bar:
+            while progress.step < self.steps and not self._out_of_patience(progress):
+                row = self._train_until_validation(block, plan, progress, bar)
+                row |= {"learning_rate": float(learner.optimizer.learning_rate)}
+                scores = validate()
+                if self.objective not in scores:
+                    raise ValueError(f"objective must be one of {', '.join(scores)}; got {self.objective!r}")
+                row |= scores
+                progress.history.append(row)
+                if scores[self.objective] > progress.best_score:
+                    progress.best_step, progress.best_score = progress.step, scores[self.objective]
+                    # Before the other checkpoint: killed in between, the resumed run writes this one again, the same.
+                    checkpoints.save(best, learner.variables, {"step": progress.step})
+                checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
+                write_history(folder / "history.csv", progress.history)
+                bar.write(_describe(row, self.objective, progress), file=sys.stderr)
+                if on_row is not None:
+                    on_row(row)
+        return progress
+
+    def _train_until_validation(self, block, plan, progress, bar):
+        """Runs blocks up to the next validation and returns the first half of its row."""
+        until = min(self.steps, (progress.step // self.validate_every + 1) * self.validate_every)
+        losses, active_fractions, seconds = [], [], 0.0
+        while progress.step < until:
+            num_steps = min(self.steps_per_block, until - progress.step)
+            start = time.perf_counter()
+            block_losses, block_active = block(plan.block(progress.step, num_steps), progress.step)
+            seconds += time.perf_counter() - start
+            if not np.all(np.isfinite(block_losses)):
+                step = progress.step + int(np.argmin(np.isfinite(block_losses))) + 1
+                raise NonFiniteLossError(
+                    f"the loss of step {step} is {block_losses[step - progress.step - 1]}; "
+                    "try a lower learning rate, or optimizer.clipnorm=1"
+                )
+            progress.step += num_steps
+            losses.append(block_losses)
+            active_fractions.append(block_active)
+            images_per_second = sum(map(len, losses)) * plan.batch_size / seconds
+            bar.set_postfix_str(
+                f"loss {block_losses.mean():.4f}, active {block_active.mean():.2f}, {images_per_second:,.0f} items/s",
+                refresh=False,
+            )
+            bar.update(num_steps)
+        return {
+            "step": progress.step,
+            "train/loss": float(np.mean(np.concatenate(losses))),
+            "train/active_fraction": float(np.mean(np.concatenate(active_fractions))),
+            "train/items_per_second": images_per_second,
+        }
+
+    def _out_of_patience(self, progress):
+        rows_since_best = sum(row["step"] > progress.best_step for row in progress.history)
+        return self.patience is not None and rows_since_best >= self.patience
+
+
+def restore_best(folder, learner):
+    """Assigns the weights of the best validation of the run in `folder`, and returns their step.
+
+    Raises:
+        ValueError: no such checkpoint, or another model.
+    """
+    return checkpoints.restore(pathlib.Path(folder) / BEST, learner.variables)["step"]
+
+
+def write_history(path, rows):
+    """Writes the rows, dicts of equal keys, as CSV; in one move, so that a reader never sees half a file."""
+    path = pathlib.Path(path)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    unfinished.replace(path)
+
+
+def _describe(row, objective, progress):
+    best = ", the best so far" if progress.best_step == row["step"] else ""
+    return f"step {row['step']:>5}  loss {row['train/loss']:.4f}  {objective} {row[objective]:.4f}{best}"
+
+
+def _compile_block(learner, split, plan, augment, jit_compile):
+    """Compiles `block(indices [S, B], first_step) -> losses [S], active fractions [S]`, NumPy in and out."""
+    strategy = learner.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    if plan.batch_size % replicas:
+        raise ValueError(
+            f"batch.classes x batch.samples must be a multiple of the {replicas} replicas; got {plan.batch_size}"
+        )
+    # In host memory, however large: only a batch at a time goes to an accelerator.
+    with tf.device("CPU:0"):
+        all_inputs, all_labels = tf.constant(split.inputs), tf.constant(split.labels)
+
+    def update(indices, randoms):
+        inputs = tf.gather(all_inputs, indices)
+        if augment is not None:
+            inputs = augment(inputs, randoms)
+        return learner.update(inputs, tf.gather(all_labels, indices))
+
+    if jit_compile:
+        update = tf.function(update, jit_compile=True, autograph=False)
+
+    @tf.autograph.experimental.do_not_convert
+    def replica_step(indices, step):
+        # Drawn for the whole batch, so that an item gets the same numbers however many replicas there are.
+        num_randoms = 0 if augment is None else augment.num_randoms
+        randoms = tf.random.stateless_uniform([plan.batch_size, num_randoms], [plan.seed, step], alg="philox")
+        own = plan.batch_size // replicas
+        first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
+        return update(indices[first : first + own], randoms[first : first + own])
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, plan.batch_size], tf.int64), tf.TensorSpec([], tf.int32)],
+    )
+    def block(indices, first_step):
+        num_steps = tf.shape(indices)[0]
+        losses = tf.TensorArray(tf.float32, num_steps, element_shape=[])
+        active_fractions = tf.TensorArray(tf.float32, num_steps, element_shape=[])
+        for i in tf.range(num_steps):
+            results = strategy.run(replica_step, args=(indices[i], first_step + i))
+            # Every replica has the loss of the whole batch, so one of them tells it all.
+            loss, active_fraction = (strategy.experimental_local_results(result)[0] for result in results)
+            losses = losses.write(i, loss)
+            active_fractions = active_fractions.write(i, active_fraction)
+        return losses.stack(), active_fractions.stack()
+
+    return lambda indices, first_step: [
+        result.numpy() for result in block(tf.constant(indices, tf.int64), tf.constant(first_step, tf.int32))
+    ]
