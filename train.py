@@ -8,12 +8,14 @@ python train.py resume=outputs/RUN
 import functools
 import os
 import pathlib
+import re
 import shutil
 import sys
 import time
 import warnings
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -166,6 +168,20 @@ def check_distances(distance, **parts):
             )
 
 
+def choices_beside(key):
+    """The settings that stand where `key` would stand."""
+    GlobalHydra.instance().clear()
+    with hydra.initialize(version_base="1.3", config_path="conf"):
+        rest = [override for override in sys.argv[1:] if "=" in override and not override.startswith(f"{key}=")]
+        parent = key.rpartition(".")[0]
+        cfg = hydra.compose("config", rest)
+        settings = OmegaConf.select(cfg, parent) if parent else cfg
+    if not OmegaConf.is_dict(settings):
+        return f"neither is {parent}"
+    names = ", ".join(name for name in settings if name != "_target_")
+    return f"{parent} has {names}" if parent else f"there are {names}"
+
+
 def stop_if_input_was_wrong(error):
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
@@ -173,6 +189,9 @@ def stop_if_input_was_wrong(error):
     if isinstance(error, hydra.errors.MissingConfigException) and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         error = ValueError(f"{group} must be one of {', '.join(error.options)}; got {option!r}")
+    misspelt = re.match("Could not override '([^']+)'", str(error))
+    if misspelt:
+        error = ValueError(f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}")
     known = (ValueError, ArithmeticError, hydra.errors.HydraException, OmegaConfBaseException)
     if isinstance(error, known) and not SHOW_TRACEBACK:
         message = " ".join(str(error).split())

@@ -85,13 +85,15 @@ class WandbTracking:
         settings = {"silent": True, "console": "off", "finish_timeout": self.timeout, "init_timeout": self.timeout}
         if self.mode == "online":
             try:
-                if not wandb.api.api_key:
+                if not wandb.login(prompt=False):
                     raise wandb.errors.UsageError("no API key is configured; run `wandb login` once")
                 self._run = wandb.init(mode="online", settings=wandb.Settings(**settings), **options)
                 return
             except (wandb.errors.Error, OSError, TimeoutError) as error:
                 warnings.warn(f"W&B cannot be reached ({error}); tracking offline instead", stacklevel=2)
-                options["resume"] = None
+                # The attempt may have taken the id.
+                (folder / "wandb_id").unlink()
+                options |= {"resume": None, "id": _run_id(folder)}
         mode = "disabled" if self.mode == "disabled" else "offline"
         with self._never_stop():
             self._run = wandb.init(mode=mode, settings=wandb.Settings(**settings), **options)

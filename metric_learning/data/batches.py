@@ -1,7 +1,7 @@
 """Balanced batches of P classes x K samples, each a pure function of the seed and the step.
 
-There is no iterator whose position could be lost: a resumed run, or any worker of many, asks for the batch of a step and
-gets the one that every other would get.
+There is no iterator whose position could be lost: a resumed run, or any worker of many, asks for the batch of a step
+and gets the one that every other would get.
 """
 
 import dataclasses

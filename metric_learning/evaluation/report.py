@@ -28,18 +28,20 @@ def scores_table(columns):
     Example:
         >>> untrained, test = {"recall@1": 0.25}, {"recall@1": 0.5812, "queries": 5131}
         >>> print(scores_table({"untrained": untrained, "test": test}))
-                    untrained      test
-        recall@1       0.2500    0.5812
-        queries             -     5,131
+                  untrained    test
+        recall@1     0.2500  0.5812
+        queries           -   5,131
     """
     names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
     rows = [["", *columns]]
     for name in names:
         rows.append([name, *(_number(scores.get(name)) for scores in columns.values())])
-    first = max(len(row[0]) for row in rows)
-    others = max([9, *(len(cell) for row in rows for cell in row[1:])])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        row[0].ljust(first) + "".join(cell.rjust(others + (i > 0)) for i, cell in enumerate(row[1:])) for row in rows
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
     )
 
 

@@ -27,7 +27,7 @@ class Progress:
     Attributes:
         step: optimizer steps done.
         best_step: step of the best validation score, which `best_score` is.
-        history: one row per validation: step, train/* means since the row before, validation/*.
+        history: one row per block of steps: step, the means train/*, and after a validation its scores.
     """
 
     step: int = 0
@@ -111,58 +111,62 @@ class Loop:
         )
         with bar:
             while progress.step < self.steps and not self._out_of_patience(progress):
-                row = self._train_until_validation(block, plan, progress, bar)
-                row |= {"learning_rate": float(learner.optimizer.learning_rate)}
-                scores = validate()
-                if self.objective not in scores:
-                    raise ValueError(f"objective must be one of {', '.join(scores)}; got {self.objective!r}")
-                row |= scores
+                row = self._train_block(block, plan, progress)
+                bar.set_postfix_str(
+                    f"loss {row['train/loss']:.4f}, active {row['train/active_fraction']:.2f}, "
+                    f"{row['train/items_per_second']:,.0f} items/s",
+                    refresh=False,
+                )
+                bar.update(progress.step - bar.n)
+                row["learning_rate"] = float(learner.optimizer.learning_rate)
                 progress.history.append(row)
-                if scores[self.objective] > progress.best_score:
-                    progress.best_step, progress.best_score = progress.step, scores[self.objective]
-                    # Before the other checkpoint: killed in between, the resumed run writes this one again, the same.
-                    checkpoints.save(best, learner.variables, {"step": progress.step})
-                checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
-                write_history(folder / "history.csv", progress.history)
-                bar.write(_describe(row, self.objective, progress), file=sys.stderr)
+                if progress.step == self.steps or progress.step % self.validate_every == 0:
+                    row |= self._validate(validate, progress)
+                    if progress.best_step == progress.step:
+                        # Before the other checkpoint: killed in between, the resumed run writes this one again.
+                        checkpoints.save(best, learner.variables, {"step": progress.step})
+                    checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
+                    write_history(folder / "history.csv", progress.history)
+                    bar.write(_describe(row, self.objective, progress), file=sys.stderr)
                 if on_row is not None:
                     on_row(row)
         return progress
 
-    def _train_until_validation(self, block, plan, progress, bar):
-        """Runs blocks up to the next validation and returns the first half of its row."""
-        until = min(self.steps, (progress.step // self.validate_every + 1) * self.validate_every)
-        losses, active_fractions, seconds = [], [], 0.0
-        while progress.step < until:
-            num_steps = min(self.steps_per_block, until - progress.step)
-            start = time.perf_counter()
-            block_losses, block_active = block(plan.block(progress.step, num_steps), progress.step)
-            seconds += time.perf_counter() - start
-            if not np.all(np.isfinite(block_losses)):
-                step = progress.step + int(np.argmin(np.isfinite(block_losses))) + 1
-                raise NonFiniteLossError(
-                    f"the loss of step {step} is {block_losses[step - progress.step - 1]}; "
-                    "try a lower learning rate, or optimizer.clipnorm=1"
-                )
-            progress.step += num_steps
-            losses.append(block_losses)
-            active_fractions.append(block_active)
-            images_per_second = sum(map(len, losses)) * plan.batch_size / seconds
-            bar.set_postfix_str(
-                f"loss {block_losses.mean():.4f}, active {block_active.mean():.2f}, {images_per_second:,.0f} items/s",
-                refresh=False,
+    def _train_block(self, block, plan, progress):
+        """Some steps, up to the next validation at most; returns their row of the history."""
+        until_validation = self.validate_every - progress.step % self.validate_every
+        num_steps = min(self.steps_per_block, until_validation, self.steps - progress.step)
+        start = time.perf_counter()
+        losses, active_fractions = block(plan.block(progress.step, num_steps), progress.step)
+        seconds = time.perf_counter() - start
+        finite = np.isfinite(losses)
+        if not finite.all():
+            broken = int(np.argmin(finite))
+            raise NonFiniteLossError(
+                f"the loss of step {progress.step + broken + 1} is {losses[broken]}; "
+                "try a lower learning rate, or optimizer.clipnorm=1"
             )
-            bar.update(num_steps)
+        progress.step += num_steps
         return {
             "step": progress.step,
-            "train/loss": float(np.mean(np.concatenate(losses))),
-            "train/active_fraction": float(np.mean(np.concatenate(active_fractions))),
-            "train/items_per_second": images_per_second,
+            "train/loss": float(losses.mean()),
+            "train/active_fraction": float(active_fractions.mean()),
+            "train/items_per_second": num_steps * plan.batch_size / seconds,
         }
 
+    def _validate(self, validate, progress):
+        """The scores, after noting in `progress` whether they are the best."""
+        scores = validate()
+        if self.objective not in scores:
+            raise ValueError(f"objective must be one of {', '.join(scores)}; got {self.objective!r}")
+        if scores[self.objective] > progress.best_score:
+            progress.best_step, progress.best_score = progress.step, scores[self.objective]
+        return scores
+
     def _out_of_patience(self, progress):
-        rows_since_best = sum(row["step"] > progress.best_step for row in progress.history)
-        return self.patience is not None and rows_since_best >= self.patience
+        validated = [row["step"] for row in progress.history if self.objective in row]
+        since_best = sum(step > progress.best_step for step in validated)
+        return self.patience is not None and since_best >= self.patience
 
 
 def restore_best(folder, learner):
@@ -175,11 +179,11 @@ def restore_best(folder, learner):
 
 
 def write_history(path, rows):
-    """Writes the rows, dicts of equal keys, as CSV; in one move, so that a reader never sees half a file."""
+    """Writes the rows as CSV, blank where one has no such key; in one move, so that nobody reads half a file."""
     path = pathlib.Path(path)
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
         writer.writeheader()
         writer.writerows(rows)
     unfinished.replace(path)

@@ -7,16 +7,9 @@ import numpy as np
 
 from metric_learning.evaluation.pictures import canvas
 
-_COLORS = (
-    canvas.BLUE,
-    canvas.ORANGE,
-    "#7b519d",
-    "#1a8f4c",
-    "#c2467d",
-    "#5b6b7f",
-    "#8c6d31",
-    "#2a9d9d",
-)
+_COLORS = (canvas.BLUE, canvas.ORANGE, "#7b519d", "#1a8f4c")
+# The scores that people compare; more curves than these cannot be told apart.
+_SHOWN = ("validation/recall@1", "validation/map@r", "validation/r_precision")
 
 
 def training_curves(path, history, *, objective="validation/recall@1", title="Training"):
@@ -25,7 +18,7 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
     Args:
         path: of the PNG.
         history: rows as in `history.csv`: mappings with "step" and scalars such as "train/loss",
-            "train/active_fraction", "train/learning_rate", "validation/recall@1". Values may be
+            "train/active_fraction", "learning_rate", "validation/recall@1". Values may be
             missing, None or "", and may be strings.
         objective: the validation scalar whose highest value marks the best step.
         title: names the data and the run.
@@ -41,12 +34,12 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
         (name, [key])
         for key, name in (
             ("train/loss", "Training loss"),
-            ("train/active_fraction", "Share of active tuples"),
-            ("train/learning_rate", "Learning rate"),
+            ("train/active_fraction", "Share of active anchors"),
+            ("learning_rate", "Learning rate"),
         )
         if key in series
     ]
-    validation = [key for key in series if key.startswith("validation/") and _is_share(series[key])]
+    validation = [key for key in dict.fromkeys((*_SHOWN, objective)) if key in series]
     if validation:
         panels.insert(1, ("Validation", validation))
     if not panels:
@@ -58,11 +51,11 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
         num_rows,
         2,
         left=0.055,
-        right=0.975,
+        right=0.885,
         bottom=55 / (90 + 320 * num_rows),
         top=1 - 100 / (90 + 320 * num_rows),
         hspace=0.42,
-        wspace=0.15,
+        wspace=0.13,
     )
     best = _best(series, objective)
     for place, (name, keys) in enumerate(panels):
@@ -72,7 +65,7 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
         if keys is validation:
             _draw_validation(axes, series, validation, best)
         else:
-            _draw_training(axes, *series[keys[0]], smooth=keys[0] != "train/learning_rate")
+            _draw_training(axes, *series[keys[0]], smooth=keys[0] != "learning_rate")
             if keys[0] == "train/active_fraction":
                 axes.set_ylim(-0.03, 1.03)
         if best:
@@ -99,10 +92,6 @@ def _series(history):
     return {key: tuple(np.array(sorted(pairs)).T) for key, pairs in points.items()}
 
 
-def _is_share(series):
-    return ((series[1] >= 0) & (series[1] <= 1)).all()
-
-
 def _best(series, objective):
     if objective not in series:
         return None
@@ -115,7 +104,7 @@ def _draw_training(axes, steps, values, smooth):
         axes.plot(steps, values, color=canvas.BLUE, linewidth=1.8)
         return
     axes.plot(steps, values, color=canvas.BLUE, linewidth=0.7, alpha=0.3)
-    axes.plot(steps, _smoothed(values, span=len(values) / 25), color=canvas.BLUE, linewidth=2)
+    axes.plot(steps, _smoothed(values, span=len(values) / 60), color=canvas.BLUE, linewidth=2)
     spread = np.percentile(values, [0.5, 99])
     if spread[1] > spread[0]:  # a few wild first steps must not flatten the rest
         margin = 0.08 * (spread[1] - spread[0])
@@ -123,21 +112,37 @@ def _draw_training(axes, steps, values, smooth):
 
 
 def _smoothed(values, span):
-    """Exponential moving average over about `span` values, unbiased at the start."""
-    decay = math.exp(-1 / max(span, 1e-9))
-    sums = weights = 0.0
-    smoothed = []
-    for value in values:
-        sums, weights = decay * sums + (1 - decay) * value, decay * weights + (1 - decay)
-        smoothed.append(sums / weights)
-    return smoothed
+    """Moving average under a bell of standard deviation `span`, cut and renormalised at the ends.
+
+    Centred, so that unlike an exponential average it does not lag behind a falling loss.
+    """
+    reach = min(len(values) - 1, math.ceil(3 * span))
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / span) ** 2)
+    sums = np.convolve(values, bell)[reach : reach + len(values)]
+    return sums / np.convolve(np.ones_like(values), bell)[reach : reach + len(values)]
 
 
 def _draw_validation(axes, series, keys, best):
+    """Curves named at their right ends, where names that would overlap are pushed apart."""
+    ends = []
     for key, color in zip(keys, _COLORS * len(keys), strict=False):
         steps, values = series[key]
-        name = f"{key.removeprefix('validation/')}  {values[-1]:.3f}"
-        axes.plot(steps, values, color=color, linewidth=1.8, marker="o", markersize=3.5, label=name)
+        axes.plot(steps, values, color=color, linewidth=1.8, marker="o", markersize=3.5)
+        ends.append((values[-1], key.removeprefix("validation/"), color))
     if best:
-        axes.plot(*best, marker="*", markersize=15, color=canvas.INK, markeredgecolor="white", zorder=5)
-    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), title="last value")
+        axes.plot(*best, marker="*", markersize=15, color=canvas.INK, markeredgecolor="white")
+    low, high = axes.get_ylim()
+    level, space = low - 1, 0.065 * (high - low)
+    for value, name, color in sorted(ends):
+        level = max(value, level + space)
+        axes.text(
+            1.015,
+            (level - low) / (high - low),
+            canvas.legible(f"{value:.3f}  {name}"),
+            transform=axes.transAxes,
+            color=color,
+            fontsize=9,
+            va="center",
+            parse_math=False,
+        )
+    axes.set_ylim(low, high)

@@ -1,11 +1,11 @@
 """The embeddings laid out on a plane, so that an eye can see what lies near what."""
 
 import numpy as np
-from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from metric_learning.evaluation.pictures import canvas
 
-_SIDE, _TOP, _THUMB = 1400, 84, 30  # pixels
+_SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
 _FEW = 20  # up to so many classes get a colour each and a legend
 _PALETTE = (
     "#2c6fbb #e08a1e #1a8f4c #d4352c #7b519d #8c6d31 #c2467d #5b6b7f #a3a83b #2a9d9d "
@@ -14,7 +14,7 @@ _PALETTE = (
 
 
 def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine", title="", limit=1000):
-    """Draws a t-SNE map: images as thumbnails, texts as dots with the names of their classes.
+    """Draws a t-SNE map: images as thumbnails, texts as dots, some with their first words.
 
     Args:
         path: of the PNG.
@@ -34,37 +34,34 @@ def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine
     """
     labels = np.asarray(split.labels)
     shown = whole_classes(labels, limit)
-    points = _on_page(plane(np.asarray(embeddings, np.float32)[shown], distance))
+    points = plane(np.asarray(embeddings, np.float32)[shown], distance)
     labels = labels[shown]
     present = np.unique(labels)
-    figure, axes = canvas.blank_page(_SIDE, _SIDE + _TOP)
+    is_image = np.ndim(split.inputs) == 4
+    few = len(present) <= _FEW
+    width = _SIDE + (_LEGEND if few else 0)
+    figure, axes = canvas.blank_page(width, _SIDE + _TOP)
     canvas.heading(
         figure,
         title,
         f"t-SNE of {len(shown):,} of {len(split.labels):,} embeddings, {len(present):,} of "
-        f"{len(np.unique(split.labels)):,} classes.  Only nearness means something: directions "
-        "and sizes do not.",
+        f"{len(np.unique(split.labels)):,} classes.  Near means alike; directions mean nothing.  "
+        + ("Images are moved to a free cell nearby." if is_image else "Classes share 20 colours."),
     )
 
     def name(label):
         return split.captions[shown[np.argmax(labels == label)]] if class_names is None else class_names[label]
 
-    colors = {label: _PALETTE[place % len(_PALETTE)] for place, label in enumerate(present)}
-    if np.ndim(split.inputs) == 4:
-        frames = [colors[label] for label in labels] if len(present) <= _FEW else None
-        _draw_thumbnails(axes, [split.inputs[row] for row in shown], points, frames)
+    palette = {label: _PALETTE[place % len(_PALETTE)] for place, label in enumerate(present)}
+    colors = [palette[label] for label in labels]
+    if is_image:
+        images = [split.inputs[row] for row in shown]
+        _draw_thumbnails(axes, images, points, frames=colors if few else None)
     else:
-        axes.scatter(*points.T, s=26, c=[colors[label] for label in labels], alpha=0.75, linewidths=0)
-        if len(present) > _FEW:
-            _draw_names(axes, points, labels, name, colors)
-    if len(present) <= _FEW:
-        handles = [
-            axes.scatter([], [], s=60, color=colors[label], label=canvas.legible(name(label), 26)) for label in present
-        ]
-        legend = axes.legend(handles=handles, loc="lower right", fontsize=11, framealpha=0.9, edgecolor=canvas.PALE)
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    axes.set(xlim=(0, _SIDE), ylim=(_SIDE + _TOP, 0))
+        _draw_texts(axes, points, [split.captions[row] for row in shown], colors)
+    if few:
+        _draw_legend(axes, [(name(label), palette[label]) for label in present])
+    axes.set(xlim=(0, width), ylim=(_SIDE + _TOP, 0))  # imshow and scatter move them
     return canvas.save(figure, path)
 
 
@@ -72,7 +69,7 @@ def whole_classes(labels, limit):
     """Rows of at most `limit` items: classes in a fixed random order, each whole as long as it
     fits.
 
-    A class larger than its fair share of at least 8 items is thinned out evenly, so that ten large
+    A class larger than its fair share of at least 32 items is thinned out evenly, so that ten large
     classes all show.
 
     Returns:
@@ -81,7 +78,7 @@ def whole_classes(labels, limit):
     if len(labels) <= limit:
         return np.arange(len(labels))
     present = np.unique(labels)
-    share = max(8, limit // len(present))
+    share = max(32, limit // len(present))
     chosen, left = [], limit
     for label in np.random.default_rng(0).permutation(present):
         rows = np.flatnonzero(labels == label)
@@ -109,55 +106,63 @@ def plane(embeddings, distance):
     if len(centred) < 10 or np.count_nonzero(sizes > 1e-6 * max(1e-30, np.abs(embeddings).max())) <= 2:
         return components
     components *= 1e-4 / components[:, 0].std()
-    # 500 steps: twice as many lower its objective by less than a tenth and double the time of the
-    # whole report.
-    tsne = TSNE(init=components, perplexity=min(12, (len(centred) - 1) / 3), max_iter=500, random_state=0)
-    return tsne.fit_transform(centred.astype(np.float32)).astype(np.float64)
+    from sklearn.manifold import TSNE  # takes a second, which those who only search need not wait
+
+    tsne = TSNE(init=components, perplexity=min(12, (len(centred) - 1) / 3), max_iter=600, random_state=0)
+    # Its threads wait for each other in busy loops: one is faster wherever anything else runs.
+    with threadpool_limits(1):
+        return tsne.fit_transform(centred.astype(np.float32)).astype(np.float64)
 
 
-def _on_page(points):
-    """Pixels, each axis stretched to fill the page."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    relative = np.where(high > low, (points - low) / np.where(high > low, high - low, 1), 0.5)
-    return 24 + _THUMB / 2 + relative * (_SIDE - 48 - _THUMB) + np.array([0, _TOP - 12])
+def _relative(points):
+    """Coordinates in [0, 1], each axis stretched on its own; 0.5 where it has no extent."""
+    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    return np.where(extent > 0, (points - low) / np.where(extent > 0, extent, 1), 0.5)
+
+
+def _free_cells(points):
+    """[n, 2] pixels: each point on a cell of a grid of its own, the sum of squared moves being
+    least."""
+    from scipy.optimize import linear_sum_assignment
+
+    per_side = (_SIDE - 2 * _MARGIN) // _CELL
+    column, row = np.meshgrid(np.arange(per_side), np.arange(per_side))
+    cells = np.stack([column.ravel(), row.ravel()], axis=1)
+    wanted = _relative(points) * (per_side - 1)
+    moves = ((wanted[:, None] - cells[None]) ** 2).sum(axis=-1)
+    return _MARGIN + cells[linear_sum_assignment(moves)[1]] * _CELL
 
 
 def _draw_thumbnails(axes, images, points, frames):
     """One raster for all thumbnails: a thousand drawn one by one would take seconds."""
-    page = np.full((_SIDE + _TOP, _SIDE, 3), 255, np.uint8)
-    for number, (image, (x, y)) in enumerate(zip(images, points, strict=True)):
-        picture = canvas.tile(image, _THUMB)
+    page = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
+    for number, (image, (left, top)) in enumerate(zip(images, _free_cells(points), strict=True)):
+        cell = page[top : top + _THUMB, left : left + _THUMB]
+        cell[:] = canvas.tile(image, _THUMB)
         if frames:
             rgb = [int(frames[number][i : i + 2], 16) for i in (1, 3, 5)]
-            picture = picture.copy()
-            picture[:3], picture[-3:], picture[:, :3], picture[:, -3:] = rgb, rgb, rgb, rgb
-        left, top = int(x) - _THUMB // 2, int(y) - _THUMB // 2
-        place = page[top : top + _THUMB, left : left + _THUMB]
-        # The darker of both, as with slides laid over each other: a white ground hides no
-        # neighbour.
-        place[:] = picture if frames else np.minimum(place, picture)
-    axes.imshow(page, extent=(0, _SIDE, _SIDE + _TOP, 0), interpolation="nearest")
+            cell[:3], cell[-3:], cell[:, :3], cell[:, -3:] = rgb, rgb, rgb, rgb
+    axes.imshow(page, extent=(0, _SIDE, _SIDE + _TOP, _TOP), interpolation="nearest")
 
 
-def _draw_names(axes, points, labels, name, colors):
-    """Each class's name at its most central item, largest classes first, where no other name
-    stands."""
-    taken = []
-    present, counts = np.unique(labels, return_counts=True)
-    for label in present[np.argsort(-counts, kind="stable")]:
-        own = points[labels == label]
-        x, y = own[np.argmin(((own[:, None] - own[None]) ** 2).sum(-1).sum(-1))]
-        text = canvas.legible(name(label), 24)
-        half = 3.4 * len(text) + 4
-        x = min(max(x, half + 4), _SIDE - half - 4)
-        if any(abs(x - other) < half + width and abs(y - level) < 15 for other, level, width in taken):
-            continue
-        taken.append((x, y, half))
-        box = {
-            "facecolor": "white",
-            "edgecolor": colors[label],
-            "alpha": 0.85,
-            "pad": 1.5,
-            "linewidth": 0.8,
-        }
-        canvas.write(axes, x, y, text, size=8, ha="center", bbox=box)
+def _draw_legend(axes, entries):
+    """Names and colours of a few classes, on the strip to the right of the map."""
+    for line, (name, color) in enumerate(entries):
+        y = _TOP + 40 + 30 * line
+        axes.scatter([_SIDE + 14], [y], s=110, marker="s", color=color, linewidths=0)
+        canvas.write(axes, _SIDE + 30, y, canvas.legible(name, 19), size=11)
+
+
+def _draw_texts(axes, points, texts, colors):
+    """A dot per text, and its first words beside it where no other words stand."""
+    dots = _relative(points) * (_SIDE - 190, _SIDE - 50) + (25, _TOP + 20)
+    axes.scatter(*dots.T, s=26, c=colors, alpha=0.8, linewidths=0)
+    # Cells of a coarse raster that words cover; dots may be written over, words not.
+    taken = np.zeros((_SIDE + _TOP, _SIDE), bool)
+    for place in np.random.default_rng(0).permutation(len(dots)):
+        x, y = dots[place]
+        words = canvas.legible(texts[place], 22)
+        area = taken[int(y) - 8 : int(y) + 8, int(x) + 4 : int(x) + 12 + int(6.2 * len(words))]
+        if not area.any():
+            area[:] = True
+            canvas.write(axes, x + 6, y, words, size=8)

@@ -86,7 +86,7 @@ def neighbour_gallery(
 
     for place, row in enumerate(rows):
         y = top + place * row_height
-        for line, text in enumerate(canvas.legible_lines(split.captions[row], 24, 3)):
+        for line, text in enumerate(canvas.legible_lines(split.captions[row], 22, 3)):
             canvas.write(axes, 16, y + 22 + 16 * line, text, size=9.5, weight="bold")
         canvas.write(axes, 16, y + _TILE - 8, f"AP {average_precision[row]:.2f}", size=9, color=canvas.GREY)
         _draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
@@ -208,7 +208,7 @@ def _drawn_cards(cards, name, title):
             color="#f1f4f9",
             linewidth=0,
         )
-        canvas.write(axes, x + 8, y + 11, canvas.legible(text, 84), size=9, weight="bold")
+        canvas.write(axes, x + 8, y + 11, canvas.legible(text, 70), size=9, weight="bold")
         about = canvas.legible(f"class: {name(label)}", 74)
         canvas.write(axes, x + 8, y + 28, about, size=8, color=canvas.GREY)
         canvas.write(

@@ -1,0 +1,190 @@
+"""What the pictures say is checked here; that they are drawn at all, in test_report."""
+
+import types
+
+import numpy as np
+import pytest
+
+from metric_learning.distances import DISTANCES, pairwise
+from metric_learning.evaluation.pictures import (
+    canvas,
+    distance_histograms,
+    embedding_map,
+    histograms,
+    neighbours,
+    training_curves,
+)
+from metric_learning.evaluation.pictures.curves import _best, _series, _smoothed
+from metric_learning.evaluation.pictures.embedding_map import _free_cells, plane, whole_classes
+
+
+def test_queries_are_spread_over_the_ranking():
+    precision = np.linspace(0, 1, 101)
+    precision[50] = np.nan  # a lone query
+    order = np.random.default_rng(0).permutation(101)
+    rows = neighbours.spread_queries(precision[order], 4)
+    np.testing.assert_allclose(precision[order][rows], [0.88, 0.63, 0.37, 0.12], atol=0.011)
+    assert len(neighbours.spread_queries(precision, 1000)) == 100
+    assert len(neighbours.spread_queries(np.full(3, np.nan), 5)) == 0
+
+
+def test_queries_of_equal_precision_are_of_many_classes():
+    rows = neighbours.spread_queries(np.zeros(1000), 10)
+    assert rows.max() > 500 and rows.min() < 500 and len(set(rows // 100)) > 4
+
+
+def test_text_that_no_font_has_becomes_boxes():
+    assert canvas.legible("a\U0001f600b\n 中 ő") == "a\u25a1b \u25a1 ő"
+    assert canvas.legible("abcdef", 6) == "abcdef" and canvas.legible("abcdefg", 6) == "abcde\u2026"
+    assert canvas.legible_lines("one two three four", 9, 2) == ["one two", "three fo\u2026"]
+
+
+def test_tile_keeps_proportions_and_puts_transparency_on_white():
+    tall = np.zeros((20, 10, 3), np.uint8)
+    tile = canvas.tile(tall, 40)
+    assert tile.shape == (40, 40, 3)
+    assert (tile[:, 11:29] == 0).all() and (tile[:, :9] == 255).all() and (tile[:, 31:] == 255).all()
+    assert (canvas.tile(np.zeros((4, 4, 4), np.uint8), 8) == 255).all()  # alpha 0
+    assert (canvas.tile(np.full((4, 4, 1), 7, np.uint8), 8) == 7).all()
+    for wrong in (np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)):
+        with pytest.raises(ValueError, match="images must be uint8"):
+            canvas.tile(wrong, 8)
+
+
+def test_pairs_are_valid_unique_and_complete_when_few():
+    labels = np.array([3, 1, 3, 2, 3, 1])
+    positives, negatives = histograms.sample_pairs(labels)
+    assert {frozenset(pair) for pair in positives.tolist()} == {
+        frozenset(pair) for pair in [(0, 2), (0, 4), (2, 4), (1, 5)]
+    }
+    assert len(positives) == 4
+    assert (labels[negatives[:, 0]] != labels[negatives[:, 1]]).all()
+    assert len({frozenset(pair) for pair in negatives.tolist()}) == len(negatives) > 5
+
+
+def test_pairs_are_limited_and_of_all_classes():
+    labels = np.random.default_rng(0).integers(0, 3, size=3000)
+    positives, negatives = histograms.sample_pairs(labels)
+    assert len(positives) == len(negatives) == 200_000
+    assert (labels[positives[:, 0]] == labels[positives[:, 1]]).all() and (positives[:, 0] != positives[:, 1]).all()
+    assert set(labels[positives[:, 0]]) == {0, 1, 2}
+    assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 200_000
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_paired_distances_are_those_of_training(name):
+    rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    rows[2], rows[4] = 0.0, 3.0
+    pairs = np.array([(i, j) for i in range(9) for j in range(9) if i != j])
+    expected = np.asarray(pairwise(rows, distance=name))[tuple(pairs.T)]
+    np.testing.assert_allclose(histograms.paired_distances(rows, pairs, name), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="got 'l2'"):
+        histograms.paired_distances(rows, pairs, "l2")
+
+
+def test_equal_error_and_overlap_by_hand():
+    positives, negatives = np.array([1.0, 2, 3, 6]), np.array([4.0, 5, 7, 8, 2.5, 9, 10, 11])
+    # At 3: a quarter of the positives lies beyond, and 1 of 8 negatives within; at 4: a quarter and 2 of 8.
+    assert histograms.equal_error(positives, negatives) == (4.0, 0.25)
+    assert histograms.overlap(np.array([0.0, 1]), np.array([9.0, 10])) == 0
+    assert histograms.overlap(positives, positives) == 1
+    assert histograms.overlap(np.array([0.0, 10]), np.array([0.0, 0, 0, 10])) == 0.75
+
+
+def test_histograms_refuse_data_without_both_kinds_of_pairs(tmp_path):
+    for labels in (np.zeros(5, int), np.arange(5)):
+        with pytest.raises(ValueError, match="pairs of equal and of different labels"):
+            distance_histograms(tmp_path / "h.png", np.eye(5), labels)
+    assert not list(tmp_path.iterdir())
+
+
+def test_histograms_of_a_collapsed_encoder(tmp_path):
+    assert distance_histograms(tmp_path / "h.png", np.ones((6, 3)), np.arange(6) // 2).exists()
+
+
+def test_map_takes_whole_classes():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(300), 6))
+    rows = whole_classes(labels, 1000)
+    assert 990 < len(rows) <= 1000 and len(set(rows)) == len(rows)
+    assert set(np.unique(labels[rows], return_counts=True)[1]) == {6}
+
+
+def test_map_thins_out_few_large_classes_alike():
+    labels = np.repeat(np.arange(10), 500)
+    rows = whole_classes(labels, 1000)
+    np.testing.assert_array_equal(np.unique(labels[rows], return_counts=True)[1], [100] * 10)
+    np.testing.assert_array_equal(whole_classes(labels[:50], 1000), np.arange(50))
+
+
+def test_plane_keeps_clusters_together():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    rows = 5 * rng.normal(size=(3, 10))[labels] + rng.normal(size=(90, 10))
+    points = plane(rows.astype(np.float32), "euclidean")
+    apart = ((points[:, None] - points[None]) ** 2).sum(-1) + 1e9 * np.eye(90)
+    assert (labels[apart.argmin(axis=1)] == labels).mean() > 0.95
+
+
+@pytest.mark.parametrize("rows", [np.ones((40, 8)), np.eye(4), np.eye(2)[np.arange(30) % 2], np.arange(30.0)[:, None]])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_map_of_degenerate_embeddings(rows, distance, tmp_path):
+    assert np.isfinite(plane(np.asarray(rows, np.float32), distance)).all()
+    count = len(rows)
+    split = types.SimpleNamespace(
+        inputs=np.zeros((count, 4, 4, 1), np.uint8), labels=np.arange(count) % 2, captions=["x"] * count
+    )
+    assert embedding_map(tmp_path / "m.png", split, rows, distance=distance).exists()
+
+
+def test_no_image_hides_another():
+    cells = _free_cells(np.zeros((1000, 2)))
+    assert len(np.unique(cells, axis=0)) == 1000
+
+
+def test_images_stay_near_their_points():
+    points = np.random.default_rng(0).uniform(size=(200, 2))
+    cells = _free_cells(points)
+    assert np.corrcoef(points[:, 0], cells[:, 0])[0, 1] > 0.98
+    assert np.corrcoef(points[:, 1], cells[:, 1])[0, 1] > 0.98
+
+
+def test_history_may_be_strings_with_gaps():
+    rows = [
+        {"step": "2", "train/loss": "0.5", "validation/recall@1": "0.7", "note": ""},
+        {"step": 1, "train/loss": 0.9, "validation/recall@1": None},
+        {"step": 3, "train/loss": float("nan"), "validation/recall@1": "0.6"},
+    ]
+    series = _series(rows)
+    np.testing.assert_array_equal(series["train/loss"], [[1, 2], [0.9, 0.5]])
+    assert "note" not in series
+    assert _best(series, "validation/recall@1") == (2, 0.7)
+    assert _best(series, "validation/map@r") is None
+
+
+def test_smoothing_neither_lags_nor_shifts():
+    line = np.linspace(3, 1, 200)
+    np.testing.assert_allclose(_smoothed(line, 4)[15:-15], line[15:-15])
+    np.testing.assert_allclose(_smoothed(np.full(50, 2.0), 4), 2)
+    noise = np.random.default_rng(0).normal(size=500)
+    assert _smoothed(noise, 8).std() < 0.3 * noise.std()
+
+
+@pytest.mark.parametrize("keep", [("train/loss",), ("validation/recall@1",), ("train/loss", "train/active_fraction")])
+def test_curves_of_what_there_is(keep, tmp_path):
+    history = [{"step": step, **dict.fromkeys(keep, 1 / step)} for step in (1, 2, 3)]
+    assert training_curves(tmp_path / "c.png", history).exists()
+    assert training_curves(tmp_path / "c.png", history[:1]).exists()  # a single row
+
+
+def test_curves_refuse_an_empty_history(tmp_path):
+    for history in ([], [{"step": 1, "train/loss": None}]):
+        with pytest.raises(ValueError, match="no scalars to draw"):
+            training_curves(tmp_path / "c.png", history)
+
+
+def test_map_draws_text_beyond_the_fonts(tmp_path):
+    split = types.SimpleNamespace(
+        inputs=np.ones((50, 3), np.int32), labels=np.arange(50) // 2, captions=["$\\x \U0001f600"] * 50
+    )
+    rows = np.random.default_rng(0).normal(size=(50, 5))
+    assert embedding_map(tmp_path / "m.png", split, rows, title="$").exists()

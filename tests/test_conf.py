@@ -1,0 +1,66 @@
+"""Every file of conf/ composes, and builds what it names; equal names are the registry."""
+
+import pathlib
+
+import hydra
+import pytest
+
+CONF = pathlib.Path(__file__).parent.parent / "conf"
+OPTIONS = sorted(
+    (path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name not in ("experiment", "strategy")
+)
+NEEDED = {
+    ("data", "image_folder"): ["data.root=."],
+    ("data", "csv"): ["data.path=table.csv"],
+    ("loss", "cosine"): ["distance=cosine"],
+}
+# What cannot be built without its data, and how the tests of that part do it: tests/data.
+NEEDS_DATA = {("data", "csv"), ("data", "image_folder"), ("data", "fashion_mnist")}
+# Given by train.py, which knows the data.
+GIVEN = {
+    ("encoder", "cnn"): {"input_shape": (32, 32, 3), "vocabulary_size": None},
+    ("encoder", "embedding"): {"input_shape": (9,), "vocabulary_size": 50},
+}
+
+
+def compose(*overrides):
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return hydra.compose("config", list(overrides))
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_option_composes_and_builds(group, name):
+    cfg = compose(f"{group}={name}", *NEEDED.get((group, name), []))
+    if (group, name) not in NEEDS_DATA:
+        built = hydra.utils.instantiate(cfg[group], _convert_="all", **GIVEN.get((group, name), {}))
+        assert (built is None) == ((group, name) == ("miner", "none"))
+    if group == "data":
+        augment = hydra.utils.instantiate(cfg.augmentation, _convert_="all")
+        assert augment is None or augment.num_randoms > 0
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
+def test_experiment_composes(name):
+    assert compose(f"experiment={name}").steps > 0
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [("loss.margin=0.1", 0.1), ("encoder.embedding_dim=64", 64), ("optimizer.learning_rate.peak=0.5", 0.5)],
+)
+def test_overrides_read_the_way_a_person_would_guess(override, value):
+    cfg = compose(override)
+    for name in override.partition("=")[0].split("."):
+        cfg = cfg[name]
+    assert cfg == value
+
+
+def test_one_distance_and_one_embedding_dim_reach_every_part_that_needs_them():
+    cfg = compose("distance=euclidean", "miner=distance_weighted", "encoder.embedding_dim=9")
+    assert cfg.loss.distance == cfg.evaluation.distance == cfg.loss.miner.distance == "euclidean"
+    assert cfg.loss.miner.embedding_dim == 9
+
+
+def test_constant_learning_rate_replaces_the_schedule():
+    optimizer = hydra.utils.instantiate(compose("optimizer.learning_rate=0.25").optimizer, _convert_="all")
+    assert float(optimizer.learning_rate) == 0.25

@@ -1,0 +1,88 @@
+"""Tracking records a run, and whatever happens to it, the run goes on."""
+
+import json
+import pathlib
+
+import pytest
+from PIL import Image
+
+from metric_learning.tracking import NoTracking, WandbTracking
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "map.png"
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
+def live(tracker, folder, picture):
+    tracker.start(folder, {"seed": 0, "loss": {"margin": 0.2}}, name="a run")
+    tracker.log({"step": 20, "train/loss": 0.5})
+    tracker.log({"step": 40, "train/loss": 0.4, "validation/map@r": 0.3})
+    tracker.finish(summary={"test/recall@1": 0.6}, pictures=[picture], encoder_file=picture)
+    tracker.close()
+
+
+def test_nothing_is_tracked_without_a_tracker(tmp_path, picture):
+    live(NoTracking(), tmp_path, picture)
+    assert list(tmp_path.iterdir()) == [picture]
+
+
+@pytest.mark.slow
+def test_offline_run_records_config_scalars_pictures_summary_and_artifact(tmp_path, picture, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    live(WandbTracking(artifact=True), tmp_path, picture)
+    folder = next((tmp_path / "wandb").glob("offline-run-*"))
+    written = next(folder.glob("*.wandb")).read_bytes()
+    # Records are cut by a header of 7 bytes at every 32 KiB, which may fall into a word.
+    record = b"".join(written[i + 7 : i + 2**15] for i in range(0, len(written), 2**15))
+    for expected in (b"train/loss", b"validation/map@r", b"test/recall@1", b"margin", b"a run", b"encoder-"):
+        assert expected in record
+    assert list(folder.rglob("map_*.png"))
+    assert (tmp_path / "wandb_id").read_text() in folder.name
+
+
+@pytest.mark.slow
+def test_online_without_login_falls_back_to_offline(tmp_path, picture, monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.warns(UserWarning, match="W&B cannot be reached .*tracking offline instead"):
+        live(WandbTracking(mode="online", timeout=2.0), tmp_path, picture)
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+
+
+def test_tracker_that_breaks_is_left_out_with_one_warning(tmp_path):
+    class Broken:
+        def log(self, *_, **__):
+            raise RuntimeError("no disk")
+
+    tracker = WandbTracking()
+    tracker._run = Broken()
+    with pytest.warns(UserWarning, match="W&B failed and is left out from here on: RuntimeError: no disk") as caught:
+        tracker.log({"step": 1, "train/loss": 0.5})
+        tracker.log({"step": 2, "train/loss": 0.5})
+        tracker.finish(summary={})
+        tracker.close()
+    assert len(caught) == 1
+
+
+def test_unknown_mode_is_named():
+    with pytest.raises(ValueError, match="tracking.mode must be one of offline, online, disabled; got 'on'"):
+        WandbTracking(mode="on")
+
+
+def test_environment_names_versions_and_commit():
+    from metric_learning.run_folder import environment, write_json
+
+    facts = environment(replicas=2)
+    assert facts["packages"]["tensorflow"] and facts["replicas"] == 2
+    path = pathlib.Path(facts["command"].split()[0])
+    assert path.name
+    with pytest.raises(TypeError):
+        write_json("/nowhere/facts.json", {"a": object()})
+    json.dumps(facts)
