@@ -160,7 +160,14 @@ def test_wrong_input_ends_with_one_line_exit_code_2_and_no_folder(tmp_path, over
 
 @pytest.mark.slow
 def test_killed_run_resumes_to_the_same_scores_bit_for_bit(images, tmp_path):
-    overrides = [*SMALL, f"data.root={images}", "tracking=none", "steps=60", "evaluation.every=3", "encoder.dropout=0.2"]
+    overrides = [
+        *SMALL,
+        f"data.root={images}",
+        "tracking=none",
+        "steps=60",
+        "evaluation.every=3",
+        "encoder.dropout=0.2",
+    ]
     finish(start(*overrides, f"hydra.run.dir={tmp_path / 'whole'}"))
 
     folder = tmp_path / "killed"
@@ -169,9 +176,7 @@ def test_killed_run_resumes_to_the_same_scores_bit_for_bit(images, tmp_path):
     kills = 0
     for delay in (0.0, 0.4, 0.05, 1.1):
         changed = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-        while process.poll() is None and (
-            not checkpoint.exists() or checkpoint.stat().st_mtime_ns == changed
-        ):
+        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == changed):
             time.sleep(0.005)
         time.sleep(delay)
         if process.poll() is None:
@@ -204,9 +209,7 @@ def test_sweep_runs_all_and_optuna_maximises_the_objective(images, tmp_path):
     optuna = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.direction=maximize"]
     finish(start(*common, *optuna, "loss.margin=interval(0.1,0.5)", f"hydra.sweep.dir={tmp_path / 'optuna'}"))
     best = OmegaConf.load(tmp_path / "optuna" / "optimization_results.yaml")
-    values = [
-        json.loads(path.read_text())["validation/map@r"] for path in (tmp_path / "optuna").glob("*/metrics.json")
-    ]
+    values = [json.loads(path.read_text())["validation/map@r"] for path in (tmp_path / "optuna").glob("*/metrics.json")]
     assert len(values) == 2 and best.best_value == max(values)
 
 

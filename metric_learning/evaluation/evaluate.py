@@ -100,8 +100,9 @@ def evaluate(
     kept = Neighbours(np.empty((len(labels), keep), np.float32), np.empty((len(labels), keep), np.int64))
     columns: dict[str, np.ndarray] = {}
     for rows, found in finder.blocks(max(int(relevant.max()), *ks, keep), block_size):
-        # Index -1, no neighbour left, would read the last label.
-        hits = (gallery_labels[found.indices] == labels[rows, None]) & (found.indices >= 0)
+        # Index -1, where a query has fewer rows left than the search is deep, reads a wrong label; but it stands behind
+        # all R of them and beyond the ks, where no metric looks.
+        hits = gallery_labels[found.indices] == labels[rows, None]
         for name, values in _columns(hits, relevant[rows], ks).items():
             columns.setdefault(name, np.empty(len(labels)))[rows] = values
         kept.distances[rows], kept.indices[rows] = (

@@ -100,7 +100,7 @@ class Loop:
             checkpoints.save(best, learner.variables, {"step": 0})
             checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
 
-        block = _compile_block(learner, split, plan, augment, jit_compile)
+        block = compile_block(learner, split, plan, augment, jit_compile)
         bar = tqdm(
             total=self.steps,
             initial=progress.step,
@@ -194,8 +194,15 @@ def _describe(row, objective, progress):
     return f"step {row['step']:>5}  loss {row['train/loss']:.4f}  {objective} {row[objective]:.4f}{best}"
 
 
-def _compile_block(learner, split, plan, augment, jit_compile):
-    """Compiles `block(indices [S, B], first_step) -> losses [S], active fractions [S]`, NumPy in and out."""
+def compile_block(learner, split, plan, augment=None, jit_compile=False):
+    """Compiles `block(indices [S, B], first_step) -> losses [S], active fractions [S]`, NumPy in and out.
+
+    Args:
+        learner, split, plan, augment, jit_compile: as in `Loop.run`.
+
+    Raises:
+        ValueError: replicas that cannot share the batch evenly.
+    """
     strategy = learner.distribute_strategy
     replicas = strategy.num_replicas_in_sync
     if plan.batch_size % replicas:

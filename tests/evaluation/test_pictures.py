@@ -34,7 +34,8 @@ def test_queries_of_equal_precision_are_of_many_classes():
 
 
 def test_text_that_no_font_has_becomes_boxes():
-    assert canvas.legible("a\U0001f600b\n 中 ő") == "a\u25a1b \u25a1 ő"
+    assert canvas.legible("a\U0001f980b\n 中 ő") == "a\u25a1b \u25a1 ő"
+    assert canvas.legible("\U0001d5a0") == "\u25a1"  # a letter that DejaVu Sans has, but not in bold
     assert canvas.legible("abcdef", 6) == "abcdef" and canvas.legible("abcdefg", 6) == "abcde\u2026"
     assert canvas.legible_lines("one two three four", 9, 2) == ["one two", "three fo\u2026"]
 
@@ -184,7 +185,7 @@ def test_curves_refuse_an_empty_history(tmp_path):
 
 def test_map_draws_text_beyond_the_fonts(tmp_path):
     split = types.SimpleNamespace(
-        inputs=np.ones((50, 3), np.int32), labels=np.arange(50) // 2, captions=["$\\x \U0001f600"] * 50
+        inputs=np.ones((50, 3), np.int32), labels=np.arange(50) // 2, captions=["$\\x \U0001f980"] * 50
     )
     rows = np.random.default_rng(0).normal(size=(50, 5))
     assert embedding_map(tmp_path / "m.png", split, rows, title="$").exists()

@@ -16,7 +16,16 @@ HISTORY = [
     for step in range(1, 31)
 ]
 # Polish, Turkish and Hungarian letters are drawn; an emoji, Chinese, a formula sign and line breaks must not disturb.
-CAPTIONS = ["żółć ığdır", "ő ű", "\U0001f600 face", "中文字", "cost $5 or $x_", "two\nlines\t| tab", "", "a" * 300]
+CAPTIONS = [
+    "żółć ığdır",
+    "ő ű",
+    "\U0001f980 face",
+    "中文字",
+    "$x_$ \U0001d5a0",
+    "two\nlines\t| tab",
+    "",
+    "a" * 300,
+]
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def test_draws_all_pictures(kind, embeddings, tmp_path, request):
         history=HISTORY,
         untrained_embeddings=embeddings[:, :3],
         class_names=CAPTIONS,
-        title="shapes $ \U0001f600 test",
+        title="shapes $ \U0001f980 test",
     )
     assert list(paths) == ["training_curves", "neighbours", "embedding_map", "distance_histograms"]
     for path in paths.values():

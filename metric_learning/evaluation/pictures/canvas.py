@@ -91,7 +91,9 @@ def write(axes, x, y, text, **style):
 
 @functools.cache
 def _drawable():
-    return frozenset(font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap())
+    """The characters that both weights of DejaVu Sans have; it comes with matplotlib."""
+    fonts = [font_manager.findfont(f"DejaVu Sans:weight={weight}") for weight in ("normal", "bold")]
+    return frozenset.intersection(*(frozenset(font_manager.get_font(font).get_charmap()) for font in fonts))
 
 
 def legible(text, width=None):
