@@ -5,6 +5,7 @@ python train.py -m loss=triplet,contrastive seed=0,1
 python train.py resume=outputs/RUN
 """
 
+import contextlib
 import functools
 import os
 import pathlib
@@ -17,33 +18,48 @@ import warnings
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+LAST = pathlib.PurePath("checkpoints", "last.npz")
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR" in os.environ
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
 
-OmegaConf.register_new_resolver("run_folder", lambda resume: resume or time.strftime("outputs/%Y-%m-%d_%H-%M-%S"))
+
+@functools.cache
+def run_folder(resume):
+    """The folder to resume, or a new one named after the time."""
+    folder = pathlib.Path(resume or time.strftime("outputs/%Y-%m-%d_%H-%M-%S"))
+    if not resume and folder.exists():  # two runs started in one second
+        folder = folder.with_name(f"{folder.name}_{os.getpid()}")
+    return str(folder)
+
+
+OmegaConf.register_new_resolver("run_folder", run_folder)
 OmegaConf.register_new_resolver("hydra_folder", lambda resume: ".hydra/resumed" if resume else ".hydra")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg):
-    folder = pathlib.Path(HydraConfig.get().runtime.output_dir)
-    resume = cfg.resume is not None
+    hydra_config = HydraConfig.get()
+    folder = pathlib.Path(hydra_config.runtime.output_dir)
     try:
-        if resume:
-            cfg = configuration_of(folder, HydraConfig.get().overrides.task)
-        return experiment(cfg, folder, resume)
+        if cfg.resume is None:
+            return experiment(cfg, folder, resume=False)
+        return experiment(configuration_of(folder, hydra_config.overrides.task), folder, resume=True)
     except Exception as error:
-        began = (folder / "checkpoints").exists()
+        began = (folder / LAST).exists()
         if not began:
-            shutil.rmtree(folder, ignore_errors=True)  # nothing is left of a run that never began
-        if resume or not began or isinstance(error, ArithmeticError):
+            remove_what_hydra_wrote(folder, hydra_config.output_subdir)
+        # In a sweep the sweeper decides whether the other runs go on.
+        if hydra_config.mode == RunMode.RUN and (cfg.resume or not began or isinstance(error, ArithmeticError)):
             stop_if_input_was_wrong(error)
         raise
     except KeyboardInterrupt:
-        sys.exit(print(f"stopped; go on with: python train.py resume={folder}", file=sys.stderr) or 130)
+        if (folder / LAST).exists():
+            print(f"stopped; go on with: python train.py resume={folder}", file=sys.stderr)
+        sys.exit(130)
 
 
 def experiment(cfg, folder, resume):
@@ -52,8 +68,9 @@ def experiment(cfg, folder, resume):
     import keras
     import tensorflow as tf
 
-    from metric_learning.evaluation import scores_table, write_report
-    from metric_learning.run_folder import environment, write_json
+    from metric_learning.evaluation import scores_by_column, scores_table, write_report
+    from metric_learning.run_folder import environment, write_json, write_whole
+    from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, restore_best
 
     started = time.perf_counter()
@@ -77,12 +94,16 @@ def experiment(cfg, folder, resume):
     print(source.describe())
     print(f"{folder}: {encoder.count_params():,} weights, batches of {cfg.batch.classes} x {cfg.batch.samples}")
 
-    # Learn.
+    # Learn. Every worker of several does; the first one keeps the books.
     untrained = {name: judge(encoder, source, name) for name in ("validation", "test")}
     check_objective(cfg.objective, untrained["validation"].scores)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
-    source.save(folder)
-    write_json(folder / "environment.json", environment(replicas=strategy.num_replicas_in_sync))
+    chief = strategy.cluster_resolver is None or strategy.cluster_resolver.task_id == 0
+    if chief and not resume:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        write_json(folder / "environment.json", environment(replicas=strategy.num_replicas_in_sync))
+        source.save(folder)
+    tracker = tracker if chief else NoTracking()
     tracker.start(folder, OmegaConf.to_container(cfg, resolve=True), name=folder.name)
     try:
         progress = loop.run(
@@ -94,8 +115,11 @@ def experiment(cfg, folder, resume):
             augment=augment,
             jit_compile=cfg.jit_compile,
             resume=resume,
+            save=chief,
             on_row=tracker.log,
         )
+        if not chief:
+            return progress.best_score
 
         # Judge, and report.
         best_step = restore_best(folder, learner)
@@ -105,12 +129,7 @@ def experiment(cfg, folder, resume):
         for verdict in untrained.values():
             scores |= {f"untrained/{name}": value for name, value in verdict.scores.items()}
         write_json(folder / "metrics.json", scores)
-        print(
-            scores_table(
-                {f"{name}, untrained": verdict.evaluation.scores for name, verdict in untrained.items()}
-                | {f"{name}, trained": verdict.evaluation.scores for name, verdict in trained.items()}
-            )
-        )
+        print(scores_table(scores_by_column(scores)))
         pictures = write_report(
             folder / "report",
             source.test,
@@ -119,6 +138,8 @@ def experiment(cfg, folder, resume):
             history=progress.history,
             untrained_embeddings=untrained["test"].embeddings,
             gallery=source.gallery,
+            gallery_embeddings=trained["test"].gallery_embeddings,
+            untrained_gallery_embeddings=untrained["test"].gallery_embeddings,
             class_names=source.class_names,
             distance=cfg.distance,
             objective=cfg.objective,
@@ -134,7 +155,7 @@ def experiment(cfg, folder, resume):
 def configuration_of(folder, overrides):
     """The configuration of the run to resume, which the command line must not change."""
     file = folder / "config.yaml"
-    if not (folder / "checkpoints" / "last.npz").exists() or not file.exists():
+    if not (folder / LAST).exists() or not file.exists():
         raise ValueError(f"resume must be the folder of a run with a checkpoint; there is none in {folder}")
     before = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
     changes = [override for override in overrides if override not in before and not override.startswith("resume=")]
@@ -168,14 +189,24 @@ def check_distances(distance, **parts):
             )
 
 
+def remove_what_hydra_wrote(folder, output_subdir):
+    """Leaves nothing of a run that never began, and touches nothing that was there before."""
+    shutil.rmtree(folder / output_subdir, ignore_errors=True)
+    for empty in (folder / ".hydra", folder):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
+
+
 def choices_beside(key):
     """The settings that stand where `key` would stand."""
+    parent = key.rpartition(".")[0]
+    groups = {path.name for path in pathlib.Path(__file__).with_name("conf").iterdir() if path.is_dir()}
+    # Other mistakes may wait in the other overrides.
+    choices = [word.partition(",")[0] for word in sys.argv[1:] if word.partition("=")[0] in groups]
     GlobalHydra.instance().clear()
     with hydra.initialize(version_base="1.3", config_path="conf"):
-        rest = [override for override in sys.argv[1:] if "=" in override and not override.startswith(f"{key}=")]
-        parent = key.rpartition(".")[0]
-        cfg = hydra.compose("config", rest)
-        settings = OmegaConf.select(cfg, parent) if parent else cfg
+        cfg = hydra.compose("config", choices)
+    settings = OmegaConf.select(cfg, parent) if parent else cfg
     if not OmegaConf.is_dict(settings):
         return f"neither is {parent}"
     names = ", ".join(name for name in settings if name != "_target_")
@@ -184,18 +215,21 @@ def choices_beside(key):
 
 def stop_if_input_was_wrong(error):
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
+    known = (ValueError, ArithmeticError, hydra.errors.HydraException, OmegaConfBaseException)
+    if not isinstance(error, known) or SHOW_TRACEBACK:
+        return
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
+        part = re.search(r"full_key: (\S+)", str(error))
+        wrong_type = isinstance(error.__cause__, TypeError) and part
+        error = ValueError(f"{part[1]}: {error.__cause__}") if wrong_type else error.__cause__
     if isinstance(error, hydra.errors.MissingConfigException) and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         error = ValueError(f"{group} must be one of {', '.join(error.options)}; got {option!r}")
     misspelt = re.match("Could not override '([^']+)'", str(error))
     if misspelt:
         error = ValueError(f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}")
-    known = (ValueError, ArithmeticError, hydra.errors.HydraException, OmegaConfBaseException)
-    if isinstance(error, known) and not SHOW_TRACEBACK:
-        message = " ".join(str(error).split())
-        sys.exit(print(f"train.py: error: {message}", file=sys.stderr) or 2)
+    print("train.py: error:", " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,15 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "hydra-core", "wandb",
 
 
 def write_json(path, data):
-    """Writes plain data as JSON, in one move: a reader never sees half a file."""
+    """Writes plain data as JSON, see `write_whole`."""
+    write_whole(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_whole(path, text):
+    """Writes a text file in one move: it is there complete, or as it was before."""
     path = pathlib.Path(path)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(data, indent=2) + "\n")
+    unfinished.write_text(text)
     unfinished.replace(path)
 
 

@@ -95,20 +95,29 @@ def _count(columns, weights, num_references):
     return tf.scatter_nd(cells, weights, tf.stack([tf.shape(columns)[0], num_references]))
 
 
-def to_quadruplets(selection, distances, negative_mask):
-    """Gives each triplet the nearest second negative to its negative, from a third class.
+def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
+    """Gives each triplet a second negative, of a class that is neither the anchor's nor the negative's.
 
     Args:
         selection: Triplets, or Quadruplets, which stay as they are.
         distances: [B, M]; `distances[second_negative, negative]` is the distance between two negatives.
         negative_mask: [B, M] boolean.
+        second_negative: "hard", the nearest to the negative; or "semi_hard", the nearest that is farther from it than
+            the positive is from the anchor, and where all are nearer, the farthest.
 
     Returns:
         Quadruplets.
     """
     if isinstance(selection, Quadruplets):
         return selection
-    kin = same_class_rows(negative_mask)
+    search = _nearest_rows if second_negative == "hard" else _nearest_farther_rows
+    rows, valid = search(selection, distances, negative_mask, same_class_rows(negative_mask))
+    weights = selection.weights * tf.cast(valid, tf.float32)
+    return Quadruplets(selection.positive, selection.negative, rows, selection.weights, weights)
+
+
+def _nearest_rows(triplets, distances, negative_mask, kin):
+    """Rows [B, S] nearest to each negative, of a third class, and whether there is one."""
     # For each column the nearest row of another class, and the nearest row of yet another class: one of the two is
     # outside the class of any anchor, so two candidates a column replace a search per triplet.
     to_rows = tf.where(negative_mask, distances, float("inf"))
@@ -116,16 +125,38 @@ def to_quadruplets(selection, distances, negative_mask):
     other_class = ~tf.transpose(tf.gather(kin, first))
     second = tf.argmin(tf.where(other_class, to_rows, float("inf")), axis=0, output_type=tf.int32)
 
-    first_row = tf.gather(first, selection.negative)
-    second_row = tf.gather(second, selection.negative)
-    second_negative = tf.where(at(kin, first_row), second_row, first_row)
+    first_row = tf.gather(first, triplets.negative)
+    second_row = tf.gather(second, triplets.negative)
+    rows = tf.where(at(kin, first_row), second_row, first_row)
     # argmin of an empty column is row 0, so what was found is checked once more.
-    cells = tf.stack([second_negative, selection.negative], axis=-1)
-    valid = tf.gather_nd(negative_mask, cells) & ~at(kin, second_negative)
-    return Quadruplets(
-        selection.positive,
-        selection.negative,
-        second_negative,
-        selection.weights,
-        selection.weights * tf.cast(valid, tf.float32),
-    )
+    cells = tf.stack([rows, triplets.negative], axis=-1)
+    return rows, tf.gather_nd(negative_mask, cells) & ~at(kin, rows)
+
+
+def _nearest_farther_rows(triplets, distances, negative_mask, kin):
+    """The same with the nearest row beyond the distance of the positive, one triplet of every anchor at a time."""
+    by_column, strangers = tf.transpose(distances), tf.transpose(negative_mask)
+    to_positive = at(distances, triplets.positive)
+    selected = triplets.weights > 0.0
+    slots = tf.range(tf.shape(selected)[1])[None, :]
+
+    def add(turn, previous, rows, valid):
+        slot, exists = next_column(selected, previous)
+        negative = at(triplets.negative, slot[:, None])[:, 0]
+        third_class = tf.gather(strangers, negative) & ~kin
+        between = tf.gather(by_column, negative)
+        farther = third_class & (between > at(to_positive, slot[:, None]))
+        nearest = tf.argmin(tf.where(farther, between, float("inf")), axis=1, output_type=tf.int32)
+        farthest = tf.argmax(tf.where(third_class, between, float("-inf")), axis=1, output_type=tf.int32)
+        row = tf.where(tf.reduce_any(farther, axis=1), nearest, farthest)
+        here = exists[:, None] & (slots == slot[:, None])
+        return (
+            turn + 1,
+            tf.where(exists, slot, previous),
+            tf.where(here, row[:, None], rows),
+            tf.where(here, tf.reduce_any(third_class, axis=1, keepdims=True), valid),
+        )
+
+    num_turns = largest_count(selected)
+    state = (0, -tf.ones_like(triplets.positive[:, 0]), tf.zeros_like(triplets.negative), tf.zeros_like(selected))
+    return tf.while_loop(lambda turn, *_: turn < num_turns, add, state)[2:]

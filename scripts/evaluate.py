@@ -1,9 +1,10 @@
 """Repeats the evaluation of a finished run, from what the run saved.
 
     python scripts/evaluate.py run=outputs/RUN
-    python scripts/evaluate.py run=outputs/RUN split=validation evaluation.ks=[1,10,100]
+    python scripts/evaluate.py run=outputs/RUN evaluation.ks=[1,10,100]
 
-Prints the scores and, if the evaluation is the run's own, checks that they are those of its metrics.json.
+Prints the table of the run: validation and test, by the saved encoder, and as they were before training. If the
+evaluation is the run's own, it checks that the scores are those of its metrics.json.
 """
 
 import json
@@ -15,40 +16,49 @@ from omegaconf import OmegaConf
 
 
 def main(arguments):
-    options = OmegaConf.merge({"run": None, "split": "test", "evaluation": {}}, OmegaConf.from_dotlist(arguments))
-    unknown = set(options) - {"run", "split", "evaluation"}
-    if unknown or options.run is None or options.split not in ("validation", "test"):
-        raise ValueError("expected run=FOLDER, and if wanted split=validation|test and evaluation.KEY=VALUE")
+    options = OmegaConf.merge({"run": None, "evaluation": {}}, OmegaConf.from_dotlist(arguments))
+    if set(options) != {"run", "evaluation"} or options.run is None:
+        raise ValueError("expected run=FOLDER, and if wanted evaluation.KEY=VALUE")
     folder = pathlib.Path(options.run)
-    if not (folder / "encoder.keras").exists():
-        raise ValueError(f"run must be the folder of a finished run; there is no encoder.keras in {folder}")
+    if not (folder / "metrics.json").exists():
+        raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
+    cfg = OmegaConf.load(folder / "config.yaml")
+    unknown = set(options.evaluation) - set(cfg.evaluation)
+    if unknown:
+        raise ValueError(f"evaluation has {', '.join(cfg.evaluation)}; got {', '.join(sorted(unknown))}")
 
     import metric_learning.encoders  # noqa: F401  # isort: skip  its layers, for Keras to know; quiet TensorFlow
     import keras
     import tensorflow as tf
 
-    from metric_learning.evaluation import scores_table
+    from metric_learning.data import Vocabulary
+    from metric_learning.evaluation import scores_by_column, scores_table
 
     tf.config.experimental.enable_op_determinism()
-    cfg = OmegaConf.load(folder / "config.yaml")
-    unknown = set(options.evaluation) - set(cfg.evaluation)
-    if unknown:
-        raise ValueError(f"evaluation has {', '.join(cfg.evaluation)}; got {', '.join(sorted(unknown))}")
+    keras.config.set_dtype_policy(cfg.precision)
     judge = hydra.utils.instantiate(OmegaConf.merge(cfg.evaluation, options.evaluation), _convert_="all")
     source = hydra.utils.instantiate(cfg.data, _convert_="all")
-    verdict = judge(keras.models.load_model(folder / "encoder.keras"), source, options.split)
-    print(scores_table({f"{source.name} {options.split}": verdict.evaluation.scores}))
+    if source.vocabulary not in (None, Vocabulary.load(folder / "vocabulary.json") if source.vocabulary else None):
+        raise ValueError(f"the data have changed: their vocabulary is not that of {folder}/vocabulary.json")
+    encoder = keras.models.load_model(folder / "encoder.keras")
+    scores = {}
+    for split_name in ("validation", "test"):
+        scores |= judge(encoder, source, split_name).scores
 
-    if not options.evaluation:
-        saved = json.loads((folder / "metrics.json").read_text())
-        different = [name for name, value in verdict.scores.items() if saved[name] != value]
-        if different:
-            raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
-        print(f"the same, to the last digit, as in {folder}/metrics.json")
+    saved = json.loads((folder / "metrics.json").read_text())
+    if options.evaluation:
+        print(scores_table(scores_by_column(scores)))
+        return
+    print(scores_table(scores_by_column(saved | scores)))
+    different = [name for name, value in scores.items() if saved[name] != value]
+    if different:
+        raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
+    print(f"the same, to the last digit, as in {folder}/metrics.json")
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except ValueError as error:
-        sys.exit(print(f"evaluate.py: error: {error}", file=sys.stderr) or 2)
+    except (ValueError, hydra.errors.InstantiationException) as error:
+        print("evaluate.py: error:", error.__cause__ or error, file=sys.stderr)
+        sys.exit(2)

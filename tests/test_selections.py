@@ -63,11 +63,12 @@ def test_what_is_of_the_wanted_kind_stays_as_it_is(batch):
     assert to_quadruplets(quadruplets, tf.zeros([10, 10]), masks(batch.labels)[1]) is quadruplets
 
 
-def check_completion(labels, ref_labels, distances, triplets):
-    """The second negative is the nearest row, to the negative, of a class that is neither's."""
+def check_completion(labels, ref_labels, distances, triplets, kind="hard"):
+    """The second negative is the nearest row, to the negative, of a class that is neither's; if "semi_hard", the
+    nearest beyond the distance of the positive, or else the farthest."""
     refs = labels if ref_labels is None else ref_labels
     _, negative_mask = masks(labels, ref_labels)
-    completed = to_quadruplets(triplets, distances, negative_mask)
+    completed = to_quadruplets(triplets, distances, negative_mask, kind)
     for before, after in zip(triplets, (completed.positive, completed.negative, completed.weights), strict=True):
         np.testing.assert_array_equal(before, after)
     found = 0
@@ -79,26 +80,32 @@ def check_completion(labels, ref_labels, distances, triplets):
             continue
         found += 1
         assert completed.second_weights[a, slot] == triplets.weights[a, slot]
-        assert completed.second_negative[a, slot] == min(third, key=lambda m: distances[m, n])
+        expected = min(third, key=lambda m: distances[m, n])
+        if kind == "semi_hard":
+            farther = [m for m in third if distances[m, n] > distances[a, completed.positive[a, slot].numpy()]]
+            expected = min(farther or [max(third, key=lambda m: distances[m, n])], key=lambda m: distances[m, n])
+        assert completed.second_negative[a, slot] == expected
     assert not np.any(completed.second_weights.numpy()[triplets.weights.numpy() == 0.0])
     return found
 
 
+@pytest.mark.parametrize("kind", ["hard", "semi_hard"])
 @pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed):
+def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed, kind):
     rng = np.random.default_rng(seed)
     labels = rng.integers(2**24, 2**24 + 4, size=14)
     distances = rng.normal(size=(14, 14)).astype(np.float32)  # of any sign, and not symmetric
-    assert check_completion(labels, None, distances, random_triplets(labels, seed=seed)) > 15
+    assert check_completion(labels, None, distances, random_triplets(labels, seed=seed), kind) > 15
 
 
+@pytest.mark.parametrize("kind", ["hard", "semi_hard"])
 @pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed):
+def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed, kind):
     rng = np.random.default_rng(seed)
     labels, ref_labels = rng.integers(0, 4, size=9), rng.integers(0, 6, size=12)
     distances = rng.normal(size=(9, 12)).astype(np.float32)
     triplets = random_triplets(labels, ref_labels, seed=seed)
-    assert check_completion(labels, ref_labels, distances, triplets) > 5
+    assert check_completion(labels, ref_labels, distances, triplets, kind) > 5
 
 
 def test_two_classes_have_no_third():
@@ -106,7 +113,8 @@ def test_two_classes_have_no_third():
     distances = np.random.default_rng(32).normal(size=(5, 5)).astype(np.float32)
     triplets = random_triplets(labels)
     assert np.sum(triplets.weights) > 0.0
-    assert check_completion(labels, None, distances, triplets) == 0
+    for kind in ("hard", "semi_hard"):
+        assert check_completion(labels, None, distances, triplets, kind) == 0
 
 
 def test_a_class_without_references_can_be_the_third():

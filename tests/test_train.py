@@ -109,7 +109,7 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
         ("precision=float8", "precision must be one of float32, mixed_float16, mixed_bfloat16; got 'float8'"),
         ("distance=manhattan", "distance must be one of cosine, .*; got 'manhattan'"),
         ("loss.distance=euclidean", "loss measures by euclidean and the run by cosine; set distance=euclidean for all"),
-        ("steps=0", "steps must be at least 1; got 0"),
+        ("steps=0", "steps must be a whole number of at least 1; got 0"),
         ("data.root=/nowhere", "root must be a folder with one folder per class"),
         ("data.image_size=[1,8]", "images must be at least 2 pixels wide and high; got 1x8"),
     ],
@@ -145,6 +145,7 @@ def test_resume_needs_a_run_and_keeps_its_configuration(tmp_path):
         ("loss.marginn=1", "loss.marginn is no setting; loss has .*margin, miner, .*"),
         ("optimzer=adam", "optimzer is no setting; there are .*optimizer.*"),
         ("loss.margin=-1", "margin must be at least 0; got -1"),
+        ("loss.margin=abc", "loss: .*not supported between instances of 'str' and 'int'"),
         ("resume=nowhere", "resume must be the folder of a run with a checkpoint; there is none in .*nowhere"),
     ],
 )
@@ -156,6 +157,16 @@ def test_wrong_input_ends_with_one_line_exit_code_2_and_no_folder(tmp_path, over
     assert re.fullmatch(f"train.py: error: {message}\n", errors), errors
     assert not any(path.is_dir() and any(path.iterdir()) for path in tmp_path.glob("outputs/*"))
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("override", ["resume=.", "hydra.run.dir=. loss.margin=-1"])
+def test_folder_that_was_there_before_keeps_its_files(tmp_path, override):
+    (tmp_path / "thesis.txt").write_text("precious")
+    process = start(*override.split(), cwd=tmp_path)
+    process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.slow
@@ -203,8 +214,13 @@ def test_killed_run_resumes_to_the_same_scores_bit_for_bit(images, tmp_path):
 def test_sweep_runs_all_and_optuna_maximises_the_objective(images, tmp_path):
     common = ["-m", *SMALL, f"data.root={images}", "tracking=none", f"hydra.sweep.dir={tmp_path}"]
     finish(start(*common, "loss=triplet,contrastive", "seed=0,1"))
-    runs = sorted(path.parent.name for path in tmp_path.glob("*/metrics.json"))
-    assert len(runs) == 4 and "loss=contrastive,seed=1" in " ".join(runs)
+    runs = [OmegaConf.load(path.with_name("config.yaml")) for path in sorted(tmp_path.glob("[0-3]/metrics.json"))]
+    assert [(run.loss._target_.rpartition(".")[2], run.seed) for run in runs] == [
+        ("Triplet", 0),
+        ("Triplet", 1),
+        ("Contrastive", 0),
+        ("Contrastive", 1),
+    ]
 
     optuna = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.direction=maximize"]
     finish(start(*common, *optuna, "loss.margin=interval(0.1,0.5)", f"hydra.sweep.dir={tmp_path / 'optuna'}"))

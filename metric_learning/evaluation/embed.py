@@ -1,7 +1,14 @@
 """Inputs through an encoder, in batches of one shape."""
 
+import weakref
+
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
+
+# Compiled forward passes by encoder, gone when it is. Not `encoder.predict`: under a strategy of n replicas that embeds
+# every batch n times.
+_forward_passes = weakref.WeakKeyDictionary()
 
 
 def embed(encoder, inputs, batch_size=1024, progress=False):
@@ -28,14 +35,27 @@ def embed(encoder, inputs, batch_size=1024, progress=False):
             f"embed needs inputs and a batch_size of at least 1; got {count} inputs and batch_size={batch_size}"
         )
     batch_size = min(batch_size, count)
+    forward = _compiled(encoder)
     embeddings = None
     for start in tqdm(range(0, count, batch_size), desc="embed", disable=not progress, leave=False):
         batch = np.asarray(inputs[start : start + batch_size])
         rows = len(batch)
         if rows < batch_size:
             batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - rows, axis=0)])
-        found = np.asarray(encoder.predict_on_batch(batch), dtype=np.float32)[:rows]
+        found = forward(tf.constant(batch)).numpy()[:rows]
         if embeddings is None:
             embeddings = np.empty((count, *found.shape[1:]), np.float32)
         embeddings[start : start + rows] = found
     return embeddings
+
+
+def _compiled(encoder):
+    if encoder not in _forward_passes:
+        reference = weakref.ref(encoder)  # a strong one would keep its own key alive
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def forward(batch):
+            return tf.cast(reference()(batch, training=False), tf.float32)
+
+        _forward_passes[encoder] = forward
+    return _forward_passes[encoder]

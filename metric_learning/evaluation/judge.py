@@ -11,11 +11,13 @@ from metric_learning.evaluation.evaluate import Evaluation, evaluate
 
 
 class Verdict(NamedTuple):
-    """What a `Judge` found: the split's name, its `Evaluation`, and its embeddings [n, D] float32."""
+    """What a `Judge` found: the split's name, its `Evaluation`, and the embeddings [n, D] float32 of its items and of
+    the gallery, None if it has none."""
 
     split_name: str
     evaluation: Evaluation
     embeddings: np.ndarray
+    gallery_embeddings: np.ndarray | None = None
 
     @property
     def scores(self):
@@ -63,4 +65,5 @@ class Judge:
             gallery = source.gallery
             options["gallery_embeddings"] = embed(encoder, gallery.inputs, self.batch_size)
             options["gallery_labels"] = gallery.labels
-        return Verdict(split_name, evaluate(embeddings, split.labels, **options), embeddings)
+        found = evaluate(embeddings, split.labels, **options)
+        return Verdict(split_name, found, embeddings, options.get("gallery_embeddings"))

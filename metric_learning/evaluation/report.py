@@ -51,6 +51,29 @@ def _number(value):
     return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.4f}"
 
 
+def scores_by_column(scores):
+    """The scores of a run as `scores_table` takes them.
+
+    Args:
+        scores: as in `metrics.json`: "test/recall@1", "untrained/test/recall@1" and so on, in any order.
+
+    Returns:
+        {"validation, untrained": {...}, "test, untrained": {...}, "validation, trained": {...}, ...}, as far as there are
+        scores.
+    """
+    columns = {}
+    for prefix, state in (("untrained/", "untrained"), ("", "trained")):
+        for split in ("validation", "test"):
+            found = {
+                name.removeprefix(f"{prefix}{split}/"): value
+                for name, value in scores.items()
+                if name.startswith(f"{prefix}{split}/")
+            }
+            if found:
+                columns[f"{split}, {state}"] = found
+    return columns
+
+
 def write_report(
     folder,
     split,
@@ -60,6 +83,8 @@ def write_report(
     history=(),
     untrained_embeddings=None,
     gallery=None,
+    gallery_embeddings=None,
+    untrained_gallery_embeddings=None,
     class_names=None,
     distance="cosine",
     objective="validation/recall@1",
@@ -76,6 +101,8 @@ def write_report(
         history: rows as `training_curves` takes them; without rows there is no such picture.
         untrained_embeddings: [n, D] before training, for comparison.
         gallery: what was searched, if not the split itself.
+        gallery_embeddings: [m, D] of the gallery.
+        untrained_gallery_embeddings: [m, D] before training.
         class_names: name of each label.
         distance: what the model was trained and searched with.
         objective: the validation scalar that chose the checkpoint.
@@ -110,10 +137,16 @@ def write_report(
         distance=distance,
         title=f"Embedding map, {scored}",
     )
+    labels = split.labels
+    if gallery is not None:  # the queries alone may have no two items of a class
+        labels = np.concatenate([labels, gallery.labels])
+        embeddings = np.concatenate([embeddings, gallery_embeddings])
+        if untrained_embeddings is not None:
+            untrained_embeddings = np.concatenate([untrained_embeddings, untrained_gallery_embeddings])
     paths["distance_histograms"] = distance_histograms(
         folder / "distance_histograms.png",
         embeddings,
-        split.labels,
+        labels,
         distance=distance,
         untrained_embeddings=untrained_embeddings,
         title=f"Distances of pairs, {title}",

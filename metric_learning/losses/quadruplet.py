@@ -14,6 +14,8 @@ from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
 from metric_learning.selections import Pairs, at, to_quadruplets
 
+SECOND_NEGATIVES = ("semi_hard", "hard")
+
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class Quadruplet(EmbeddingLoss):
@@ -38,8 +40,11 @@ class Quadruplet(EmbeddingLoss):
         adaptive_weights: None for fixed margins, or (w_1, w_2), each at least 0.
         average: "selected" divides by all tuples, "active" by those of a loss above 0.
         distance: see `metric_learning.distances`.
-        miner: which triplets; each is completed by the nearest m to its n. None takes all quadruplets, which needs
-            time O(positive pairs x B x M); memory is O(B x M) in any case.
+        second_negative: which m completes a mined triplet: "semi_hard", the nearest to n that is farther from it than p
+            is from a (where all are nearer, the farthest), or "hard", the nearest of all, which can collapse as
+            batch-hard triplets can.
+        miner: which triplets. None takes all quadruplets, which needs time O(positive pairs x B x M); memory is
+            O(B x M) in any case.
         reduction: as in Keras.
         name: as in Keras.
 
@@ -65,6 +70,7 @@ class Quadruplet(EmbeddingLoss):
         second_margin=0.1,
         adaptive_weights=None,
         average="selected",
+        second_negative="semi_hard",
         distance="squared_euclidean",
         miner=None,
         reduction="sum_over_batch_size",
@@ -75,11 +81,14 @@ class Quadruplet(EmbeddingLoss):
         if adaptive_weights is not None:
             if len(adaptive_weights) != 2 or min(adaptive_weights) < 0:
                 raise ValueError(f"adaptive_weights must be two numbers of at least 0, or None; got {adaptive_weights}")
+        if second_negative not in SECOND_NEGATIVES:
+            raise ValueError(f"second_negative must be one of {', '.join(SECOND_NEGATIVES)}; got {second_negative!r}")
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.second_margin = second_margin
         self.adaptive_weights = None if adaptive_weights is None else tuple(adaptive_weights)
         self.average = average
+        self.second_negative = second_negative
 
     def margins(self, distances, positive_mask, negative_mask):
         """(alpha_1, alpha_2) of a batch: numbers, or scalars without gradient."""
@@ -94,7 +103,7 @@ class Quadruplet(EmbeddingLoss):
         if isinstance(selection, Pairs):
             return self._all(distances, negative_mask, selection, first_margin, second_margin)
 
-        quadruplets = to_quadruplets(selection, distances, negative_mask)
+        quadruplets = to_quadruplets(selection, distances, negative_mask, self.second_negative)
         to_positive = at(distances, quadruplets.positive)
         to_negative = at(distances, quadruplets.negative)
         between = tf.gather_nd(distances, tf.stack([quadruplets.second_negative, quadruplets.negative], axis=-1))
@@ -123,6 +132,7 @@ class Quadruplet(EmbeddingLoss):
             "second_margin": self.second_margin,
             "adaptive_weights": self.adaptive_weights,
             "average": self.average,
+            "second_negative": self.second_negative,
         }
 
 

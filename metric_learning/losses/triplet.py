@@ -79,9 +79,12 @@ class Triplet(EmbeddingLoss):
         self.swap = swap
         self.average = average
 
+    def call(self, labels, embeddings, *, ref_embeddings=None, **references):
+        if self.swap and ref_embeddings is not None:
+            raise ValueError("swap=True compares positives with negatives, so it takes no ref_embeddings; got some")
+        return super().call(labels, embeddings, ref_embeddings=ref_embeddings, **references)
+
     def per_anchor(self, distances, positive_mask, negative_mask):
-        if self.swap and distances.shape[0] != distances.shape[1]:
-            raise ValueError(f"swap=True needs anchors that are the references; got distances {distances.shape}")
         selection = self.select(distances, positive_mask, negative_mask)
         if isinstance(selection, Pairs):
             sums, active = sum_over_all_triplets(distances, *selection, self.cost, swap=self.swap)

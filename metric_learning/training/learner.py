@@ -21,12 +21,23 @@ class Learner(keras.Model):
     """
 
     def __init__(self, encoder, loss, **kwargs):
+        if loss.reduction in (None, "none"):
+            raise ValueError(f"the loss of a Learner must be reduced to a scalar; got reduction={loss.reduction!r}")
         super().__init__(**kwargs)
         self.encoder = encoder
         self.embedding_loss = loss
         self.loss_layers = list(loss.layers)
         self.mean_loss = keras.metrics.Mean(name="loss")
         self.mean_active = keras.metrics.Mean(name="active_fraction")
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {"name": self.name, "encoder": serialize(self.encoder), "loss": serialize(self.embedding_loss)}
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "loss")}
+        return cls(**parts, **config)
 
     @property
     def metrics(self):

@@ -60,11 +60,24 @@ class Loop:
     def __post_init__(self):
         for name in ("steps", "validate_every", "steps_per_block", "patience"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; got {value}")
+            if name == "patience" and value is None:
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
 
     def run(
-        self, learner, split, plan, *, folder, validate, augment=None, jit_compile=False, resume=False, on_row=None
+        self,
+        learner,
+        split,
+        plan,
+        *,
+        folder,
+        validate,
+        augment=None,
+        jit_compile=False,
+        resume=False,
+        save=True,
+        on_row=None,
     ):
         """Trains to the end; the best weights are then in `folder`, see `restore_best`.
 
@@ -77,13 +90,14 @@ class Loop:
             augment: `augment(inputs, randoms)`, with `augment.num_randoms` uniform numbers an item; None for none.
             jit_compile: compile the step with XLA. On a CPU it pays for embedding tables, not for convolutions.
             resume: go on from the last checkpoint in `folder`, with the batches the run would have had.
+            save: write checkpoints and history; of several workers one does.
             on_row: called with each new row of the history.
 
         Returns:
             Progress.
 
         Raises:
-            NonFiniteLossError: the loss of a step is not finite. The last checkpoint is of a step before.
+            NonFiniteLossError: the loss of a step, or a weight, is not finite. The last checkpoint is of a step before.
             ValueError: resuming without a fitting checkpoint; an objective that `validate` does not give; replicas
                 that cannot share the batch evenly.
         """
@@ -92,15 +106,16 @@ class Loop:
             learner.optimizer.build(learner.trainable_variables)
         state = [*learner.variables, *learner.optimizer.variables]
         last, best = folder / LAST, folder / BEST
+        block = compile_block(learner, split, plan, augment, jit_compile)
         if resume:
             progress = Progress(**checkpoints.restore(last, state)["progress"])
         else:
             progress = Progress()
+        if save and not resume:
             # From here on there is something to resume, and something to restore if no step is ever the best.
             checkpoints.save(best, learner.variables, {"step": 0})
             checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
 
-        block = compile_block(learner, split, plan, augment, jit_compile)
         bar = tqdm(
             total=self.steps,
             initial=progress.step,
@@ -121,12 +136,14 @@ class Loop:
                 row["learning_rate"] = float(learner.optimizer.learning_rate)
                 progress.history.append(row)
                 if progress.step == self.steps or progress.step % self.validate_every == 0:
+                    _check_weights(learner, progress.step)
                     row |= self._validate(validate, progress)
-                    if progress.best_step == progress.step:
+                    if save and progress.best_step == progress.step:
                         # Before the other checkpoint: killed in between, the resumed run writes this one again.
                         checkpoints.save(best, learner.variables, {"step": progress.step})
-                    checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
-                    write_history(folder / "history.csv", progress.history)
+                    if save:
+                        checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
+                        write_history(folder / "history.csv", progress.history)
                     bar.write(_describe(row, self.objective, progress), file=sys.stderr)
                 if on_row is not None:
                     on_row(row)
@@ -167,6 +184,13 @@ class Loop:
         validated = [row["step"] for row in progress.history if self.objective in row]
         since_best = sum(step > progress.best_step for step in validated)
         return self.patience is not None and since_best >= self.patience
+
+
+def _check_weights(learner, step):
+    """Raises NonFiniteLossError if the last update broke a weight, which the loss would show a step later only."""
+    for variable in learner.trainable_variables:
+        if not np.isfinite(variable.numpy()).all():
+            raise NonFiniteLossError(f"{variable.path} is not finite after step {step}; try a lower learning rate")
 
 
 def restore_best(folder, learner):
@@ -213,11 +237,10 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
     with tf.device("CPU:0"):
         all_inputs, all_labels = tf.constant(split.inputs), tf.constant(split.labels)
 
-    def update(indices, randoms):
-        inputs = tf.gather(all_inputs, indices)
+    def update(inputs, labels, randoms):
         if augment is not None:
             inputs = augment(inputs, randoms)
-        return learner.update(inputs, tf.gather(all_labels, indices))
+        return learner.update(inputs, labels)
 
     if jit_compile:
         update = tf.function(update, jit_compile=True, autograph=False)
@@ -229,7 +252,10 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
         randoms = tf.random.stateless_uniform([plan.batch_size, num_randoms], [plan.seed, step], alg="philox")
         own = plan.batch_size // replicas
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
-        return update(indices[first : first + own], randoms[first : first + own])
+        with tf.device("CPU:0"):
+            rows = indices[first : first + own]
+            inputs, labels = tf.gather(all_inputs, rows), tf.gather(all_labels, rows)
+        return update(inputs, labels, randoms[first : first + own])
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, plan.batch_size], tf.int64), tf.TensorSpec([], tf.int32)],

@@ -48,7 +48,13 @@ SHARED = {"average": "selected", "reduction": "sum", "name": "mine"}
 OTHERWISE = {
     "contrastive": {"positive_margin": 0.3, "negative_margin": 0.8, "squared": True, "distance": "snr"},
     "cosine": {"margin": -0.2, "distance": "cosine"},
-    "quadruplet": {"margin": 0.7, "second_margin": 0.3, "adaptive_weights": [1.0, 0.5], "distance": "euclidean"},
+    "quadruplet": {
+        "margin": 0.7,
+        "second_margin": 0.3,
+        "adaptive_weights": [1.0, 0.5],
+        "distance": "euclidean",
+        "second_negative": "hard",
+    },
     "triplet": {"margin": 0.7, "soft": True, "scale": 3.0, "swap": True, "distance": "dot"},
 }
 

@@ -41,13 +41,18 @@ def every_quadruplet(labels, ref_labels=None):
     ]
 
 
-def nearest_completion(triplets, labels, rows, distance):
-    """Each triplet with the m nearest to its n among the rows of a third class."""
+def completion(triplets, labels, rows, distance, kind="semi_hard"):
+    """Each triplet with an m of a third class: the one nearest to its n ("hard"), or of those farther from n than p
+    is from a, and where there is none, the farthest ("semi_hard")."""
     quadruplets = []
     for a, p, n, weight in triplets:
         third = [m for m in range(len(labels)) if len({labels[a], labels[n], labels[m]}) == 3]
         if third:
-            m = min(third, key=lambda m: distance_of(rows[m], rows[n], distance))
+            to = {m: distance_of(rows[m], rows[n], distance) for m in third}
+            m = min(third, key=to.get)
+            if kind == "semi_hard":
+                farther = [m for m in third if to[m] > distance_of(rows[a], rows[p], distance)]
+                m = min(farther, key=to.get) if farther else max(third, key=to.get)
             quadruplets.append((a, p, n, m, weight))
     return quadruplets
 
@@ -122,8 +127,9 @@ def test_all_quadruplets_equal_loops_with_their_gradient(batch, arguments, centr
     check(Quadruplet(**arguments), expected, labels, rows, central_differences)
 
 
+@pytest.mark.parametrize("kind", ["semi_hard", "hard"])
 @options
-def test_completed_triplets_equal_loops_with_their_gradient(batch, arguments, central_differences):
+def test_completed_triplets_equal_loops_with_their_gradient(batch, arguments, kind, central_differences):
     labels, rows = batch
     distance = arguments.get("distance", "squared_euclidean")
     triplets = []
@@ -139,12 +145,13 @@ def test_completed_triplets_equal_loops_with_their_gradient(batch, arguments, ce
         tf.constant(negative, tf.int32),
         tf.constant(weights, tf.float32),
     )
-    quadruplets = nearest_completion(triplets, labels, rows, distance)
+    quadruplets = completion(triplets, labels, rows, distance, kind)
+    assert quadruplets != completion(triplets, labels, rows, distance, "hard" if kind == "semi_hard" else "semi_hard")
 
     def expected(rows):
         return oracle(rows, triplets, quadruplets, **arguments)
 
-    loss = Quadruplet(miner=lambda *_: selection, **arguments)
+    loss = Quadruplet(miner=lambda *_: selection, second_negative=kind, **arguments)
     check(loss, expected, labels, rows, central_differences)
 
 
@@ -172,7 +179,7 @@ def test_adaptive_margins_follow_the_batch_as_constants(batch, miner, distance, 
             p = max((p for b, p, _, _ in triplets if b == a), key=lambda p: to[p])
             n = min((n for b, _, n, _ in triplets if b == a), key=lambda n: to[n])
             hardest.append((a, p, n, 1.0))
-        triplets, quadruplets = hardest, nearest_completion(hardest, labels, rows, distance)
+        triplets, quadruplets = hardest, completion(hardest, labels, rows, distance)
 
     def expected(shifted):
         arguments = {"margin": margin, "second_margin": second_margin, "distance": distance}

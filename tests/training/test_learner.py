@@ -104,6 +104,21 @@ def test_loss_belongs_to_the_learner_not_to_compile(new_learner):
         new_learner(loss=None).compile("sgd", loss="mse")
 
 
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # Keras 3.15 saving a model under NumPy 2
+def test_saved_learner_comes_back_with_encoder_and_loss(new_learner, tmp_path):
+    learner = new_learner(losses.Triplet(margin=0.7, miner=miners.HardPairs(fraction=0.25)))
+    learner.fit(IMAGES, LABELS, batch_size=24, epochs=1, verbose=0)
+    learner.save(tmp_path / "learner.keras")
+    restored = keras.models.load_model(tmp_path / "learner.keras")
+    np.testing.assert_array_equal(restored(IMAGES), learner(IMAGES))
+    assert restored.embedding_loss.margin == 0.7 and restored.embedding_loss.miner == miners.HardPairs(fraction=0.25)
+
+
+def test_loss_of_a_learner_must_be_a_scalar(new_learner):
+    with pytest.raises(ValueError, match="must be reduced to a scalar; got reduction=None"):
+        new_learner(losses.Triplet(reduction=None))
+
+
 def test_learning_rate_warms_up_and_falls_to_zero():
     rate = warmup_cosine(0.1, 100, 10)
     values = [float(rate(step)) for step in (0, 5, 10, 55, 100)]

@@ -162,7 +162,7 @@ def test_unknown_objective_is_named(split, tmp_path):
 
 @pytest.mark.parametrize("name", ["steps", "validate_every", "steps_per_block", "patience"])
 def test_numbers_below_one_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got 0"):
         Loop(**{"steps": 1} | {name: 0})
 
 
