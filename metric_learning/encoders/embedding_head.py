@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.distances import normalize
+from metric_learning.encoders.batch_norm import FusedBatchNormalization
 
 
 def embedding_head(features, *, embedding_dim, dense=True, batch_norm=False, normalize=True):
@@ -50,9 +51,10 @@ class UnitLength(keras.layers.Layer):
 
 def normalize_batch(x):
     """Batch norm whose statistics span all replicas, as if one device had seen the whole batch."""
+    layer = FusedBatchNormalization if len(x.shape) == 4 else keras.layers.BatchNormalization
     synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
     # Keras' own momentum, 0.99, would still remember the first steps after a run of a few hundred.
-    return keras.layers.BatchNormalization(momentum=0.9, synchronized=synchronized)(x)
+    return layer(momentum=0.9, synchronized=synchronized)(x)
 
 
 def check_widths(name, widths):

@@ -58,8 +58,8 @@ def scores_by_column(scores):
         scores: as in `metrics.json`: "test/recall@1", "untrained/test/recall@1" and so on, in any order.
 
     Returns:
-        {"validation, untrained": {...}, "test, untrained": {...}, "validation, trained": {...}, ...}, as far as there are
-        scores.
+        {"validation, untrained": {...}, "test, untrained": {...}, "validation, trained": {...}, ...}, as far as there
+        are scores.
     """
     columns = {}
     for prefix, state in (("untrained/", "untrained"), ("", "trained")):

@@ -39,6 +39,13 @@ class Learner(keras.Model):
         parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "loss")}
         return cls(**parts, **config)
 
+    def get_compile_config(self):
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
+
+    def compile_from_config(self, config):
+        self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
+        self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self):
         return [self.mean_loss, self.mean_active]
