@@ -133,7 +133,7 @@ class Loop:
                     refresh=False,
                 )
                 bar.update(progress.step - bar.n)
-                row["learning_rate"] = float(learner.optimizer.learning_rate)
+                row["learning_rate"] = float(tf.convert_to_tensor(learner.optimizer.learning_rate))
                 progress.history.append(row)
                 if progress.step == self.steps or progress.step % self.validate_every == 0:
                     _check_weights(learner, progress.step)

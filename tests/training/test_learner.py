@@ -104,7 +104,6 @@ def test_loss_belongs_to_the_learner_not_to_compile(new_learner):
         new_learner(loss=None).compile("sgd", loss="mse")
 
 
-@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # Keras 3.15 saving a model under NumPy 2
 def test_saved_learner_comes_back_with_encoder_and_loss(new_learner, tmp_path):
     learner = new_learner(losses.Triplet(margin=0.7, miner=miners.HardPairs(fraction=0.25)))
     learner.fit(IMAGES, LABELS, batch_size=24, epochs=1, verbose=0)
