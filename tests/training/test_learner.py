@@ -157,7 +157,8 @@ TWO_REPLICAS = """
         keras.utils.set_random_seed(0)
         with strategy.scope():
             learner = Learner(encoders.cnn((8, 8, 3), widths=(4,), embedding_dim=4), loss)
-            learner.compile(keras.optimizers.SGD(0.05, momentum=0.9))
+            # A sum over the 12 anchors has 12 times the gradient of a mean.
+            learner.compile(keras.optimizers.SGD(0.05 / (12 if loss.reduction == "sum" else 1), momentum=0.9))
         progress = Loop(6, validate_every=3).run(
             learner,
             Split(images, labels, ("",) * 48),
