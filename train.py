@@ -89,6 +89,7 @@ def experiment(cfg, folder, resume):
     plan = BatchPlan(source.train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():
         encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)
+        loss.build(len(source.train.classes), encoder.output_shape[-1], source.names_of(source.train))
         learner = Learner(encoder, loss)
         learner.compile(build(cfg.optimizer))
     print(source.describe())
@@ -183,7 +184,7 @@ def check_objective(objective, scores):
 def check_distances(distance, **parts):
     """Raises ValueError unless all parts measure by the same distance."""
     for name, part in parts.items():
-        if part.distance != distance:
+        if part.distance not in (None, distance):
             raise ValueError(
                 f"{name} measures by {part.distance} and the run by {distance}; set distance={part.distance} for all"
             )

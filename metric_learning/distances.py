@@ -97,3 +97,13 @@ def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
     embeddings = tf.cast(embeddings, tf.float32)
     ref_embeddings = embeddings if ref_embeddings is None else tf.cast(ref_embeddings, tf.float32)
     return DISTANCES[distance](embeddings, ref_embeddings)
+
+
+def to_similarities(distances, distance):
+    """The same comparisons as similarities, which grow with likeness: cos(x, y), x.y, or minus the distance.
+
+    Args:
+        distances: [B, M] of `pairwise`.
+        distance: the name they were made by.
+    """
+    return 1.0 - distances if distance == "cosine" else -distances

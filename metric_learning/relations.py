@@ -6,17 +6,22 @@ import tensorflow as tf
 
 
 class Relations(NamedTuple):
-    """Boolean [B, M] masks of an anchor (row) and a reference (column). An anchor's own row is in neither."""
+    """Boolean [B, M] masks of an anchor (row) and a reference (column). An anchor's own row is in neither.
+
+    `grades`, [B, M] float32 in [0, 1], says how alike labels [B, C] are; None for labels [B], which are equal or not.
+    """
 
     positive_mask: tf.Tensor
     negative_mask: tf.Tensor
+    grades: tf.Tensor | None = None
 
 
 def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
     """Compares the labels of the anchors with those of the references.
 
     Args:
-        labels: [B] integers or strings, one class an item; or [B, C] multi-hot, alike when they share a class.
+        labels: [B] integers or strings, one class an item; or [B, C] multi-hot or graded, at least 0,
+            alike when they share a class.
         ref_labels: [M] or [M, C]; the anchors themselves when None, and then every anchor's own column is its position.
         ids: [B] integers or strings naming the items. With `ref_ids`, an own row is one of the same id wherever it
             stands, as in a memory bank or a gathered batch. Without references, copies of an item are one item.
@@ -37,10 +42,10 @@ def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
         raise ValueError("ids and ref_ids must be given together when there are references; got one of them")
 
     if labels.shape.rank == 1:
-        same = _equal(labels, ref_labels)
+        same, grades = _equal(labels, ref_labels), None
     else:
-        shared = tf.matmul(tf.cast(labels, tf.float32), tf.cast(ref_labels, tf.float32), transpose_b=True)
-        same = shared > 0.0
+        grades = _overlap(labels, ref_labels)
+        same = grades > 0.0
 
     if ids is not None:
         ids = as_labels(ids, "ids")
@@ -49,8 +54,8 @@ def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
         rows = tf.range(tf.shape(labels)[0])
         own = tf.equal(rows[:, None], rows[None, :])
     else:
-        return Relations(same, tf.logical_not(same))
-    return Relations(same & ~own, ~same & ~own)
+        return Relations(same, tf.logical_not(same), grades)
+    return Relations(same & ~own, ~same & ~own, grades)
 
 
 def as_labels(labels, name="labels"):
@@ -70,6 +75,15 @@ def as_labels(labels, name="labels"):
             f"got {labels.dtype.name}"
         )
     return labels
+
+
+def _overlap(labels, ref_labels):
+    """[B, M] float32: x.y / (|x|^2 + |y|^2 - x.y), for multi-hot rows the shared classes over those of either."""
+    labels, ref_labels = tf.cast(labels, tf.float32), tf.cast(ref_labels, tf.float32)
+    shared = tf.matmul(labels, ref_labels, transpose_b=True)
+    squares, ref_squares = (tf.reduce_sum(tf.square(rows), axis=1) for rows in (labels, ref_labels))
+    either = squares[:, None] + ref_squares[None, :] - shared
+    return shared / tf.where(either > 0.0, either, 1.0)
 
 
 def _equal(labels, ref_labels):

@@ -47,6 +47,11 @@ def all_pairs(positive_mask, negative_mask):
     return Pairs(tf.cast(positive_mask, tf.float32), tf.cast(negative_mask, tf.float32))
 
 
+def distinct(pairs):
+    """Every selected pair once, however many tuples it came from: for losses over sets of positives and negatives."""
+    return Pairs(*(tf.cast(weights > 0.0, tf.float32) for weights in pairs))
+
+
 def at(matrix, columns):
     """The entries [B, S] of `matrix` [B, M] at `columns` [B, S]."""
     return tf.gather(matrix, columns, axis=1, batch_dims=1)

@@ -8,8 +8,11 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hydra
+import keras
 import numpy as np
 import pytest
+
+from metric_learning.steps import at_step
 
 CONF = pathlib.Path(__file__).parent.parent / "conf"
 
@@ -66,14 +69,28 @@ def central_differences():
     return differentiate
 
 
+@pytest.fixture(autouse=True)
+def at_the_first_step():
+    """Scheduled settings stand at step 0, unless a test says another."""
+    with at_step(0):
+        yield
+
+
 @pytest.fixture(scope="session")
 def build():
-    """`build("loss", "loss=triplet", "miner=none")`: what that part of the configuration makes."""
+    """`build("loss", "loss=triplet", "miner=none")`: what that part of the configuration makes.
+
+    A loss that learns is built for six classes, of which the batch has four, and three dimensions.
+    """
 
     @functools.cache
     def built(part, *overrides):
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             cfg = hydra.compose("config", ["encoder.embedding_dim=3", *overrides])
-        return hydra.utils.instantiate(cfg[part], _convert_="all")
+        made = hydra.utils.instantiate(cfg[part], _convert_="all")
+        if part == "loss":
+            keras.utils.set_random_seed(3)
+            made.build(6, 3, ["ant", "bee", "red ant", "red deer", "deer", "emu"])
+        return made
 
     return built

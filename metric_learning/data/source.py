@@ -135,6 +135,10 @@ class DataSource:
         """Number of token ids, padding included; None for images."""
         return None if self.vocabulary is None else self.vocabulary.size
 
+    def names_of(self, split: Split) -> list[str]:
+        """The names of the classes that occur in a split, in ascending order of their labels."""
+        return [self.class_names[label] for label in split.classes]
+
     def describe(self) -> str:
         """One line: what the items are, and how many classes and items each split has."""
         shape = "x".join(str(size) for size in self.input_shape)
@@ -149,7 +153,7 @@ class DataSource:
         """Write what a run must remember of its data: `classes.json`, the names of each split's
         classes, and for texts `vocabulary.json`."""
         folder = Path(folder)
-        names = {name: [self.class_names[label] for label in split.classes] for name, split in self.splits.items()}
+        names = {name: self.names_of(split) for name, split in self.splits.items()}
         text = json.dumps(names, ensure_ascii=False, indent=1)
         (folder / "classes.json").write_text(text + "\n", encoding="utf-8")
         if self.vocabulary is not None:

@@ -3,12 +3,14 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.embedding_loss import EmbeddingLoss, check_average, mean_per_anchor
+from metric_learning.losses.checks import check_average
+from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Cosine(EmbeddingLoss):
+class Cosine(TupleLoss):
     """Pulls positives to cosine similarity 1 and pushes negatives below a margin of similarity.
 
     The mean over positive pairs plus the mean over negative pairs of

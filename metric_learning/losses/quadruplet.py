@@ -3,13 +3,9 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.embedding_loss import (
-    EmbeddingLoss,
-    check_average,
-    check_not_negative,
-    mean_per_anchor,
-    share_mean,
-)
+from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
 from metric_learning.selections import Pairs, at, to_quadruplets
@@ -18,7 +14,7 @@ SECOND_NEGATIVES = ("semi_hard", "hard")
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Quadruplet(EmbeddingLoss):
+class Quadruplet(TupleLoss):
     """Pulls a positive nearer than the anchor's negatives and than any two negatives of other classes are apart.
 
     For an anchor a, its positive p, and negatives n, m of two further classes: the mean over the triplets plus the mean

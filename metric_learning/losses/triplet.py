@@ -3,18 +3,14 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.embedding_loss import (
-    EmbeddingLoss,
-    check_average,
-    check_not_negative,
-    mean_per_anchor,
-    share_mean,
-)
+from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.selections import Pairs, at, largest_count, next_column
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Triplet(EmbeddingLoss):
+class Triplet(TupleLoss):
     """Pulls the positive nearer to the anchor than the negative, by a margin.
 
     Mean over the triplets (a, p, n) of

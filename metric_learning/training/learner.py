@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.steps import at_step
+
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class Learner(keras.Model):
@@ -101,7 +103,8 @@ class Learner(keras.Model):
     def losses_of(self, embeddings, labels, sample_weight=None):
         """The loss of the whole batch, penalties included, and its active fraction, from this replica's part."""
         embeddings, labels, sample_weight = (_gather(part) for part in (embeddings, labels, sample_weight))
-        values = self.embedding_loss.call(labels, embeddings)
+        with at_step(self.optimizer.iterations):
+            values = self.embedding_loss.call(labels, embeddings)
         loss = self.embedding_loss.reduce(values, sample_weight)
         if self.embedding_loss.reduction != "sum":
             # Keras divides a mean by the replicas, for losses of a replica's own part.

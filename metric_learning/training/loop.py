@@ -235,7 +235,8 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
         )
     # In host memory, however large: only a batch at a time goes to an accelerator.
     with tf.device("CPU:0"):
-        all_inputs, all_labels = tf.constant(split.inputs), tf.constant(split.labels)
+        # Classes are numbered from 0 without gaps, as losses that learn a vector per class need them.
+        all_inputs, all_labels = tf.constant(split.inputs), tf.constant(np.unique(split.labels, return_inverse=True)[1])
 
     def update(inputs, labels, randoms):
         if augment is not None:

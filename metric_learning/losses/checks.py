@@ -1,0 +1,36 @@
+"""Checks of hyperparameters: each error names the argument, what was expected and what came."""
+
+AVERAGES = ("selected", "active")
+
+
+def check_average(average):
+    """Raises ValueError unless `average` is one of AVERAGES."""
+    check_choice(AVERAGES, average=average)
+
+
+def check_choice(choices, **arguments):
+    """Raises ValueError naming the first argument that is none of the choices."""
+    for name, value in arguments.items():
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
+
+
+def check_not_negative(**arguments):
+    """Raises ValueError naming the first of the numbers that is below 0."""
+    for name, value in arguments.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must be at least 0; got {value}")
+
+
+def check_positive(**arguments):
+    """Raises ValueError naming the first of the numbers that is not above 0."""
+    for name, value in arguments.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0; got {value}")
+
+
+def check_within(low, high, **arguments):
+    """Raises ValueError naming the first of the numbers outside [low, high]."""
+    for name, value in arguments.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be in [{low}, {high}]; got {value}")

@@ -1,0 +1,144 @@
+"""What the losses with weights per class share: a learned table of vectors, and targets from labels."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
+from metric_learning.relations import as_labels
+
+
+class ClassLoss(EmbeddingLoss):
+    """A loss that compares embeddings with learned vectors of the classes; subclasses say how, in `per_anchor`.
+
+    Args:
+        num_classes: C, at least 2; labels are 0 to C - 1. None when it is not known yet: `build` says it then, as
+            train.py does with the classes of the training data.
+        embedding_dim: D, likewise.
+        vectors_per_class: how many vectors each class has.
+        reduction: as in Keras.
+        name: as in Keras.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes=None,
+        embedding_dim=None,
+        vectors_per_class=1,
+        reduction="sum_over_batch_size",
+        name=None,
+    ):
+        if (num_classes is None) != (embedding_dim is None):
+            raise ValueError(
+                "num_classes and embedding_dim must be given together, or both left to build(); "
+                f"got num_classes={num_classes}, embedding_dim={embedding_dim}"
+            )
+        if vectors_per_class < 1:
+            raise ValueError(f"vectors_per_class must be at least 1; got {vectors_per_class}")
+        super().__init__(reduction=reduction, name=name)
+        self.num_classes = None
+        self.embedding_dim = None
+        self.vectors_per_class = vectors_per_class
+        if num_classes is not None:
+            self.build(num_classes, embedding_dim)
+
+    def build(self, num_classes, embedding_dim, class_names=None):
+        """Makes the learned vectors; see `EmbeddingLoss.build`.
+
+        Raises:
+            ValueError: fewer than 2 classes, or other numbers than the loss has been built with.
+        """
+        if num_classes < 2 or embedding_dim < 1:
+            raise ValueError(
+                "num_classes must be at least 2 and embedding_dim at least 1; "
+                f"got num_classes={num_classes}, embedding_dim={embedding_dim}"
+            )
+        if self.layers:
+            if (self.num_classes, self.embedding_dim) != (num_classes, embedding_dim):
+                raise ValueError(
+                    f"the loss has been built with num_classes={self.num_classes}, embedding_dim={self.embedding_dim}; "
+                    f"got num_classes={num_classes}, embedding_dim={embedding_dim}"
+                )
+            return
+        self.num_classes, self.embedding_dim = num_classes, embedding_dim
+        self.layers = self.make_layers()
+
+    def make_layers(self):
+        """The layers that hold what the loss learns; the first is the table of class vectors."""
+        return [ClassVectors(self.num_classes * self.vectors_per_class, self.embedding_dim)]
+
+    @property
+    def class_vectors(self):
+        """[C * vectors_per_class, D] float32, the vectors of a class side by side."""
+        if not self.layers:
+            raise ValueError(
+                "num_classes and embedding_dim must be known before the loss is used; give them to the constructor "
+                "or to build()"
+            )
+        return self.layers[0].vectors
+
+    def call(self, labels, embeddings):
+        """One value per anchor, [B] float32, whose mean is the loss.
+
+        Args:
+            labels: [B] integers from 0 to C - 1, or [B, C] multi-hot or graded.
+            embeddings: [B, D] floating.
+
+        Raises:
+            ValueError: embeddings that are no matrix of width D, labels of another width than C.
+            tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
+        """
+        vectors = tf.convert_to_tensor(self.class_vectors)
+        embeddings = as_embeddings(embeddings)
+        if embeddings.shape[1] != self.embedding_dim:
+            raise ValueError(f"embeddings must be [batch, {self.embedding_dim}]; got shape {embeddings.shape}")
+        return self.per_anchor(self.targets(labels), embeddings, vectors)
+
+    def targets(self, labels):
+        """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""
+        labels = as_labels(labels)
+        if labels.shape.rank == 2:
+            if labels.shape[1] != self.num_classes:
+                raise ValueError(f"multi-hot labels must be [batch, {self.num_classes}]; got shape {labels.shape}")
+            return tf.cast(labels, tf.float32)
+        if not labels.dtype.is_integer:
+            raise ValueError(f"labels must be integers from 0 to {self.num_classes - 1}; got {labels.dtype.name}")
+        within = [
+            tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
+            tf.debugging.assert_less(
+                labels,
+                tf.cast(self.num_classes, labels.dtype),
+                f"labels must be below num_classes={self.num_classes}",
+            ),
+        ]
+        with tf.control_dependencies([check for check in within if check is not None]):
+            return tf.one_hot(labels, self.num_classes)
+
+    def per_anchor(self, targets, embeddings, class_vectors):
+        """[B, C] targets, [B, D] embeddings and [C * vectors_per_class, D] vectors to one value per anchor [B]."""
+        raise NotImplementedError
+
+    def get_config(self):
+        return super().get_config() | {"num_classes": self.num_classes, "embedding_dim": self.embedding_dim}
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class ClassVectors(keras.layers.Layer):
+    """A learned table of vectors, in float32 whatever the precision policy.
+
+    Args:
+        num_vectors: rows.
+        embedding_dim: D.
+        initializer: a Keras initializer; by default rows of about unit length. Where a loss normalises the rows, their
+            length sets how far a step of Adam turns them: the shorter, the farther.
+        regularizer: a Keras regularizer of the table, or None.
+    """
+
+    def __init__(self, num_vectors, embedding_dim, initializer=None, regularizer=None, **options):
+        super().__init__(dtype="float32", **options)
+        if initializer is None:
+            initializer = keras.initializers.RandomNormal(stddev=embedding_dim**-0.5)
+        self.vectors = self.add_weight(
+            shape=(num_vectors, embedding_dim), initializer=initializer, regularizer=regularizer, name="vectors"
+        )
+        self.built = True

@@ -1,0 +1,99 @@
+"""What the losses on distances share: one distance matrix, and masks of who belongs to whom."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.distances import check_distance, pairwise
+from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
+from metric_learning.relations import relate
+from metric_learning.selections import all_pairs
+
+
+class DistanceLoss(EmbeddingLoss):
+    """A loss on the distances between anchors and references; subclasses say what an anchor costs, in `per_anchor`.
+
+    Args:
+        distance: a name of `metric_learning.distances.DISTANCES`.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Attributes:
+        takes_grades: whether `per_anchor` has a last argument `grades`, and so knows more and less alike pairs.
+    """
+
+    takes_grades = False
+
+    def __init__(self, *, distance, reduction="sum_over_batch_size", name=None):
+        check_distance(distance)
+        super().__init__(reduction=reduction, name=name)
+        self.distance = distance
+
+    def call(self, labels, embeddings, *, ref_labels=None, ref_embeddings=None, ids=None, ref_ids=None):
+        """One value per anchor, [B] float32, whose mean is the loss.
+
+        Args:
+            labels: as in `__call__`.
+            embeddings: as in `__call__`.
+            ref_labels: [M], with `ref_embeddings`: rows to compare the anchors with instead of each other, such as a
+                memory bank.
+            ref_embeddings: [M, D].
+            ids: [B] and `ref_ids` [M]: names of the items, so that an anchor is not compared with itself.
+            ref_ids: see `ids`.
+
+        Raises:
+            ValueError: embeddings that are no matrix, or only one of `ref_labels` and `ref_embeddings`.
+        """
+        embeddings = as_embeddings(embeddings)
+        if (ref_labels is None) != (ref_embeddings is None):
+            raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
+        distances = pairwise(embeddings, ref_embeddings, distance=self.distance)
+        relations = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
+        # The shapes that are known are written down, so that XLA and the miners see static ones.
+        masks = [tf.ensure_shape(mask, distances.shape) for mask in (relations.positive_mask, relations.negative_mask)]
+        if self.takes_grades and relations.grades is not None:
+            return self.per_anchor(distances, *masks, tf.ensure_shape(relations.grades, distances.shape))
+        return self.per_anchor(distances, *masks)
+
+    def per_anchor(self, distances, positive_mask, negative_mask):
+        """[B, M] distances and masks to one value per anchor [B].
+
+        Where `takes_grades`, there is a last argument `grades=None`: [B, M] float32 in [0, 1], how alike the labels
+        are, when these are [B, C].
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return super().get_config() | {"distance": self.distance}
+
+
+class TupleLoss(DistanceLoss):
+    """A loss on pairs, triplets or quadruplets, which a miner may choose.
+
+    Args:
+        distance: see `DistanceLoss`.
+        miner: `miner(distances, positive_mask, negative_mask) -> Pairs | Triplets | Quadruplets`, or None for all.
+        reduction: as in Keras.
+        name: as in Keras.
+    """
+
+    def __init__(self, *, distance, miner=None, reduction="sum_over_batch_size", name=None):
+        if miner is not None and not callable(miner):
+            raise ValueError(f"miner must be a callable or None; got {miner!r}")
+        super().__init__(distance=distance, reduction=reduction, name=name)
+        self.miner = miner
+
+    def select(self, distances, positive_mask, negative_mask):
+        """What the miner picks; all pairs without one."""
+        if self.miner is None:
+            return all_pairs(positive_mask, negative_mask)
+        return self.miner(distances, positive_mask, negative_mask)
+
+    def get_config(self):
+        return super().get_config() | {"miner": self.miner}
+
+    @classmethod
+    def from_config(cls, config):
+        # Keras rebuilds the loss, but leaves the miner that it holds in its saved form.
+        if isinstance(config.get("miner"), dict):
+            config = config | {"miner": keras.saving.deserialize_keras_object(config["miner"])}
+        return cls(**config)
