@@ -86,10 +86,11 @@ def experiment(cfg, folder, resume):
     loss, augment = build(cfg.loss), build(cfg.augmentation)
     check_distances(cfg.distance, loss=loss, evaluation=judge)
     source = build(cfg.data)
-    plan = BatchPlan(source.train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
+    train, names = what_to_learn(source, cfg.labels, augment)
+    plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():
         encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)
-        loss.build(len(source.train.classes), encoder.output_shape[-1], source.names_of(source.train))
+        loss.build(len(names), encoder.output_shape[-1], names)
         learner = Learner(encoder, loss)
         learner.compile(build(cfg.optimizer))
     print(source.describe())
@@ -109,7 +110,7 @@ def experiment(cfg, folder, resume):
     try:
         progress = loop.run(
             learner,
-            source.train,
+            train,
             plan,
             folder=folder,
             validate=lambda: judge(encoder, source, "validation").scores,
@@ -163,6 +164,17 @@ def configuration_of(folder, overrides):
     if changes:
         raise ValueError(f"a resumed run keeps its configuration; leave out {' '.join(changes)}, or start a new run")
     return OmegaConf.load(file)
+
+
+def what_to_learn(source, labels, augment):
+    """The training split and the names of its classes; with labels "items" every item is a class of its own."""
+    if labels == "classes":
+        return source.train, source.names_of(source.train)
+    if labels != "items":
+        raise ValueError(f"labels must be classes or items; got {labels!r}")
+    if augment is None:
+        raise ValueError("labels=items needs an augmentation, or the views of an item would be one; data has none")
+    return source.train.without_labels(), source.train.captions
 
 
 def set_precision(precision):

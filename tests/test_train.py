@@ -19,6 +19,7 @@ from PIL import Image
 import train
 
 ROOT = pathlib.Path(__file__).parent.parent
+LOSSES = sorted(path.stem for path in (ROOT / "conf/loss").glob("*.yaml"))
 SMALL = [
     "data=image_folder",
     "data.image_size=[8,8]",
@@ -97,6 +98,23 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
     assert f"{scores['test/map@r']:.4f}" in table
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_goes_from_data_to_report(configure, tmp_path, loss):
+    cfg = configure(f"loss={loss}", "steps=20", "evaluation.every=10")
+    objective = train.experiment(cfg, tmp_path, resume=False)
+    assert 0.0 < objective <= 1.0
+    scores = json.loads((tmp_path / "metrics.json").read_text())
+    assert np.isfinite([scores["test/recall@1"], scores["test/map@r"]]).all()
+    assert len(list((tmp_path / "report").glob("*.png"))) == 4
+
+
+def test_views_of_unlabelled_items_are_learnt_from(configure, tmp_path):
+    views = ["labels=items", "batch.samples=2", "batch.classes=8", "loss=triplet", "steps=4"]
+    augmentation = "augmentation={_target_:metric_learning.data.DrawingAugmentation}"
+    assert train.experiment(configure(*views, f"+{augmentation}"), tmp_path, resume=False) > 0.0
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -105,6 +123,8 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
         ("batch.classes=2000", r"batch.classes must be at most the \d training classes there are; got 2000"),
         ("evaluation.ks=[1,6000]", "evaluation.ks must be from 1 to"),
         ("objective=test/map@r", "objective must be one of validation/recall@1, .*; got 'test/map@r'"),
+        ("labels=items", "labels=items needs an augmentation"),
+        ("labels=none", "labels must be classes or items; got 'none'"),
         ("precision=float8", "precision must be one of float32, mixed_float16, mixed_bfloat16; got 'float8'"),
         ("distance=manhattan", "distance must be one of cosine, .*; got 'manhattan'"),
         ("loss.distance=euclidean", "loss measures by euclidean and the run by cosine; set distance=euclidean for all"),
@@ -236,3 +256,16 @@ def test_runs_of_a_sweep_leave_no_memory_behind(configure, tmp_path):
         train.experiment(configure(f"seed={i}"), tmp_path / str(i), resume=False)
         used.append(process.memory_info().rss / 2**20)
     assert used[5] - used[2] < 60, used
+
+
+def test_runs_of_a_sweep_are_compared(tmp_path):
+    for name, seed, recall, overrides in (("0", 0, 0.5, ["loss=triplet"]), ("1", 1, 0.7, ["loss=triplet"])):
+        (tmp_path / name / ".hydra").mkdir(parents=True)
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(json.dumps([*overrides, f"seed={seed}"]))
+        scores = {"validation/map@r": recall / 2, "test/recall@1": recall, "test/map@r": recall / 4}
+        (tmp_path / name / "metrics.json").write_text(json.dumps(scores))
+    compare = [sys.executable, str(ROOT / "scripts" / "compare.py")]
+    table = subprocess.run([*compare, f"runs={tmp_path}"], capture_output=True, text=True)
+    assert "| `loss=triplet` | 2 | .300 | .600 | .150 |" in table.stdout, table.stderr
+    wrong = subprocess.run([*compare, f"runs={tmp_path}", "scores=[test/recall]"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "test/recall not in" in wrong.stderr

@@ -48,7 +48,8 @@ class BatchPlan:
                 f"batch.classes must be at most the {len(self._items)} training classes there are; got {self.classes}"
             )
         small = sum(len(items) < self.samples for items in self._items)
-        if small:
+        # Classes of one item each are items without labels, whose repeats are augmented views: that is meant.
+        if small and len(self._items) < len(self.labels):
             warnings.warn(
                 f"{small} of {len(self._items)} training classes have fewer than batch.samples={self.samples} items; "
                 "these repeat them within a batch",

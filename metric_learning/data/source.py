@@ -6,7 +6,7 @@ import itertools
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,10 @@ class Split:
     def classes(self) -> np.ndarray:
         """int64, ascending: the class indices that occur here."""
         return np.unique(self.labels)
+
+    def without_labels(self) -> Split:
+        """The same items, each a class of its own, to be learnt from its augmented views alone."""
+        return replace(self, labels=np.arange(len(self), dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,0 +1,50 @@
+"""Compares finished runs, such as those of a sweep: one row for what was set, the best validation first.
+
+    python scripts/compare.py runs=outputs/sweeps/SWEEP
+    python scripts/compare.py runs=outputs/sweeps/SWEEP scores=[test/recall@1,test/map@r] objective=validation/recall@1
+
+Runs that differ in their seed only share a row: their mean, and how many they are. Prints a Markdown table.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+from omegaconf import OmegaConf
+
+DEFAULTS = {"runs": None, "scores": ["test/recall@1", "test/map@r"], "objective": "validation/map@r"}
+
+
+def main(arguments):
+    options = OmegaConf.merge(DEFAULTS, OmegaConf.from_dotlist(arguments))
+    if set(options) != set(DEFAULTS) or options.runs is None:
+        raise ValueError("expected runs=FOLDER, and if wanted scores=[...] and objective=...")
+    files = sorted(pathlib.Path(options.runs).rglob("metrics.json"))
+    if not files:
+        raise ValueError(f"runs must hold finished runs; there is no metrics.json in {options.runs}")
+    columns = [options.objective, *options.scores]
+    rows = {}
+    for file in files:
+        scores = json.loads(file.read_text())
+        missing = [column for column in columns if column not in scores]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores)}")
+        overrides = OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")
+        settings = " ".join(override for override in overrides if not override.startswith("seed=")) or "the defaults"
+        rows.setdefault(settings, []).append([scores[column] for column in columns])
+
+    means = {settings: np.mean(values, axis=0) for settings, values in rows.items()}
+    print("| run | seeds |", " | ".join(columns), "|")
+    print("|---" * (2 + len(columns)) + "|")
+    for settings in sorted(means, key=lambda settings: -means[settings][0]):
+        numbers = " | ".join(f"{value:.3f}".lstrip("0") for value in means[settings])
+        print(f"| `{settings}` | {len(rows[settings])} | {numbers} |")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except ValueError as error:
+        print("compare.py: error:", error, file=sys.stderr)
+        sys.exit(2)
