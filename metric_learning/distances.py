@@ -4,7 +4,23 @@ Every distance grows with difference. All of them come from one matrix product, 
 and all have a finite gradient where two rows are equal or a row is zero.
 """
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
+
+_SHARED = contextvars.ContextVar("shared", default=None)
+
+
+@tf.autograph.experimental.do_not_convert  # which fails on generators
+@contextlib.contextmanager
+def shared_distances():
+    """Inside, `pairwise` makes each matrix once, for all that compare the same tensors by the same distance."""
+    token = _SHARED.set({})
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
 
 
 def normalize(embeddings):
@@ -42,9 +58,13 @@ def squared_euclidean(embeddings, ref_embeddings):
 
 def euclidean(embeddings, ref_embeddings):
     """|x - y|, with gradient 0 where x = y (a subgradient; the formula's own is 0/0)."""
-    squared = squared_euclidean(embeddings, ref_embeddings)
-    positive = squared > 0.0
-    return tf.where(positive, tf.sqrt(tf.where(positive, squared, 1.0)), 0.0)
+    return _safe_root(squared_euclidean(embeddings, ref_embeddings))
+
+
+def _safe_root(squared):
+    """Square roots, with gradient 0 at 0."""
+    is_zero = tf.equal(squared, 0.0)  # not squared > 0, which would make 0 of NaN
+    return tf.where(is_zero, 0.0, tf.sqrt(tf.where(is_zero, 1.0, squared)))
 
 
 def dot(embeddings, ref_embeddings):
@@ -64,7 +84,12 @@ def snr(embeddings, ref_embeddings):
     ref_centred = ref_embeddings - tf.reduce_mean(ref_embeddings, axis=-1, keepdims=True)
     signal = tf.reduce_sum(tf.square(centred), axis=-1, keepdims=True)
     noise = squared_euclidean(centred, ref_centred)
-    return tf.where(signal > 0.0, noise / tf.where(signal > 0.0, signal, 1.0), 0.0)
+    return _over_signal(noise, signal)
+
+
+def _over_signal(noise, signal):
+    is_flat = tf.equal(signal, 0.0)  # not signal > 0, which would make 0 of NaN
+    return tf.where(is_flat, 0.0, noise / tf.where(is_flat, 1.0, signal))
 
 
 DISTANCES = {
@@ -96,7 +121,45 @@ def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
     check_distance(distance)
     embeddings = tf.cast(embeddings, tf.float32)
     ref_embeddings = embeddings if ref_embeddings is None else tf.cast(ref_embeddings, tf.float32)
-    return DISTANCES[distance](embeddings, ref_embeddings)
+    shared = _SHARED.get()
+    if shared is None:
+        return DISTANCES[distance](embeddings, ref_embeddings)
+    # The graph too: a matrix made in the body of a loop is no use outside.
+    key = (embeddings.ref(), ref_embeddings.ref(), distance, tf.compat.v1.get_default_graph())
+    if key not in shared:
+        shared[key] = DISTANCES[distance](embeddings, ref_embeddings)
+    return shared[key]
+
+
+def rowwise(first, second, *, distance="cosine"):
+    """Distances of each row to the row of the same place: what the diagonal of `pairwise` holds, without the rest.
+
+    From differences instead of products, so that near rows do not cancel.
+
+    Args:
+        first: [..., D], the anchors, any floating dtype.
+        second: [..., D] of the same shape.
+        distance: a key of `DISTANCES`.
+
+    Returns:
+        [...] float32.
+
+    Raises:
+        ValueError: an unknown distance, other shapes than each other's.
+    """
+    check_distance(distance)
+    first, second = tf.cast(first, tf.float32), tf.cast(second, tf.float32)
+    if not first.shape.is_compatible_with(second.shape):
+        raise ValueError(f"rows must come in equal shapes; got {first.shape} and {second.shape}")
+    if distance == "cosine":
+        return tf.clip_by_value(1.0 - tf.reduce_sum(normalize(first) * normalize(second), axis=-1), 0.0, 2.0)
+    if distance == "dot":
+        return -tf.reduce_sum(first * second, axis=-1)
+    differences = first - second
+    if distance == "snr":
+        return _over_signal(*(tf.math.reduce_variance(rows, axis=-1) for rows in (differences, first)))
+    squared = tf.reduce_sum(tf.square(differences), axis=-1)
+    return _safe_root(squared) if distance == "euclidean" else squared
 
 
 def to_similarities(distances, distance):

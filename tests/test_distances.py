@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.distances import DISTANCES, check_distance, normalize, pairwise
+from metric_learning.distances import DISTANCES, check_distance, normalize, pairwise, rowwise
 
 
 def dot(x, y):
@@ -152,3 +152,41 @@ def test_an_unknown_distance_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="distance must be one of cosine, euclidean, .*; got 'manhattan'"):
         pairwise([[1.0]], distance="manhattan")
     check_distance("snr")
+
+
+@every_distance
+def test_rows_of_the_same_place_are_as_far_as_the_definition_says(rows, distance):
+    others = rows[::-1].copy()
+    expected = [ORACLES[distance](x, y) for x, y in zip(rows, others, strict=True)]
+    np.testing.assert_allclose(rowwise(rows, others, distance=distance), expected, rtol=1e-5)
+    blocks = rowwise(rows.reshape(2, 3, 5), others.reshape(2, 3, 5), distance=distance)
+    np.testing.assert_allclose(blocks, np.reshape(expected, (2, 3)), rtol=1e-5)
+
+
+@every_distance
+@pytest.mark.parametrize("row", [np.zeros(5), np.ones(5), np.full(5, 1e4)], ids=["zero", "ones", "long"])
+def test_equal_rows_of_the_same_place_pass_a_finite_gradient(row, distance):
+    first = tf.Variable([row], dtype=tf.float16 if row[0] < 2 else tf.float32)
+    with tf.GradientTape() as tape:
+        value = rowwise(first, tf.constant([row], first.dtype), distance=distance)
+    assert value.dtype == tf.float32 and np.isfinite(value).all()
+    assert np.isfinite(tf.convert_to_tensor(tape.gradient(value, first))).all()
+
+
+def test_near_rows_of_the_same_place_do_not_cancel():
+    near = rowwise([[1000.0, 0.0]], [[1000.0, 0.001]], distance="euclidean")
+    np.testing.assert_allclose(near, [0.001], rtol=1e-6)
+
+
+def test_rows_of_other_shapes_or_distances_are_refused():
+    with pytest.raises(ValueError, match="rows must come in equal shapes"):
+        rowwise([[1.0]], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="distance must be one of"):
+        rowwise([[1.0]], [[1.0]], distance="manhattan")
+
+
+@every_distance
+def test_broken_rows_are_not_hidden(distance):
+    broken, sound = [[np.nan, 1.0]], [[1.0, 2.0]]
+    assert np.isnan(rowwise(broken, sound, distance=distance)).all()
+    assert np.isnan(pairwise(broken, sound, distance=distance)).all()
