@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.distances import normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import as_labels
 
@@ -103,12 +104,11 @@ class ClassLoss(EmbeddingLoss):
             return tf.cast(labels, tf.float32)
         if not labels.dtype.is_integer:
             raise ValueError(f"labels must be integers from 0 to {self.num_classes - 1}; got {labels.dtype.name}")
+        labels = tf.cast(labels, tf.int64)  # which holds num_classes too, as uint8 may not
         within = [
             tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
             tf.debugging.assert_less(
-                labels,
-                tf.cast(self.num_classes, labels.dtype),
-                f"labels must be below num_classes={self.num_classes}",
+                labels, tf.constant(self.num_classes, tf.int64), f"labels must be below num_classes={self.num_classes}"
             ),
         ]
         with tf.control_dependencies([check for check in within if check is not None]):
@@ -120,6 +120,29 @@ class ClassLoss(EmbeddingLoss):
 
     def get_config(self):
         return super().get_config() | {"num_classes": self.num_classes, "embedding_dim": self.embedding_dim}
+
+
+def class_cosines(embeddings, class_vectors):
+    """[B, C * vectors_per_class] float32: the cosine of every embedding with every vector; 0 for a zero row."""
+    cosines = tf.matmul(normalize(embeddings), normalize(class_vectors), transpose_b=True)
+    # Rounding takes equal rows to 1 + 1e-7. Clipping costs no gradient, which is 0 there.
+    return tf.clip_by_value(cosines, -1.0, 1.0)
+
+
+def cross_entropy(targets, logits):
+    """The softmax cross-entropy of each row; a row of several classes is shared among them.
+
+    Args:
+        targets: [B, C] float32, at least 0; scaled to rows of sum 1.
+        logits: [B, C] float32.
+
+    Returns:
+        [B] float32; 0, with gradient 0, for a row without class.
+    """
+    total = tf.reduce_sum(targets, axis=1)
+    has_class = total > 0.0
+    shares = targets / tf.where(has_class, total, 1.0)[:, None]
+    return tf.where(has_class, tf.nn.softmax_cross_entropy_with_logits(shares, logits), 0.0)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -57,3 +57,33 @@ def agrees(central_differences):
             )
 
     return check
+
+
+@pytest.fixture
+def classes(batch):
+    """Labels below 6 of the batch, [10], of which 1 and 3 do not occur; and the rows."""
+    names = {label: name for label, name in zip(np.unique(batch.labels), (4, 0, 2, 5), strict=True)}
+    return np.array([names[label] for label in batch.labels]), batch.embeddings
+
+
+@pytest.fixture
+def learned(classes):
+    """`learned(losses.ArcFace, margin=0.5)`: that loss of six classes and three dimensions, its vectors being known.
+
+    The first vectors of classes 4 and 5 point along their first rows and against them, so that angles of all sizes
+    occur; the lengths of the vectors differ.
+    """
+    labels, rows = classes
+
+    def make(kind, **arguments):
+        loss = kind(num_classes=6, embedding_dim=3, **arguments)
+        shape = loss.layers[0].vectors.shape
+        vectors = np.random.default_rng(9).normal(scale=0.7, size=shape)
+        if shape[0] % 6 == 0:
+            per_class = shape[0] // 6
+            vectors[4 * per_class] = 1.2 * rows[labels == 4][0] + 0.02
+            vectors[5 * per_class : 6 * per_class] = -0.8 * rows[labels == 5][0] + 0.02 * vectors[5 * per_class :]
+        loss.layers[0].vectors.assign(vectors)
+        return loss
+
+    return make
