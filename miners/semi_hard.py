@@ -86,6 +86,8 @@ def _nearest_farther_by_sorting(distances, positive_mask, negative_mask):
     to_negatives = tf.where(negative_mask, distances, float("inf"))
     order = tf.argsort(to_negatives, axis=1, stable=True)
     num_negatives = tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
-    num_nearer = tf.searchsorted(at(to_negatives, order), distances, side="right")
+    # What is no positive is looked for where the search is short: most of the time goes into the turns of a search.
+    to_positives = tf.where(positive_mask, distances, float("-inf"))
+    num_nearer = tf.searchsorted(at(to_negatives, order), to_positives, side="right")
     negative = at(order, tf.minimum(num_nearer, tf.shape(distances)[1] - 1))
     return negative, positive_mask & (num_nearer < num_negatives)

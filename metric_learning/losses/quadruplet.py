@@ -103,11 +103,21 @@ class Quadruplet(TupleLoss):
         to_positive = at(distances, quadruplets.positive)
         to_negative = at(distances, quadruplets.negative)
         between = tf.gather_nd(distances, tf.stack([quadruplets.second_negative, quadruplets.negative], axis=-1))
-        first = tf.nn.relu(to_positive - to_negative + first_margin)
-        second = tf.nn.relu(to_positive - between + second_margin)
-        return mean_per_anchor(first, quadruplets.weights, self.average) + mean_per_anchor(
-            second, quadruplets.second_weights, self.average
+        weights = quadruplets.weights, quadruplets.second_weights
+        return self.of_distances(to_positive, to_negative, between, (first_margin, second_margin), weights)
+
+    def of_distances(self, to_positive, to_negative, between, margins, weights):
+        """One value per anchor, [B], from d(a, p), d(a, n) and d(m, n) of each slot, [B, S].
+
+        Args:
+            margins: (alpha_1, alpha_2).
+            weights: of the first and of the second term, [B, S] each.
+        """
+        first, second = (
+            mean_per_anchor(tf.nn.relu(to_positive - to_other + margin), weight, self.average)
+            for to_other, margin, weight in zip((to_negative, between), margins, weights, strict=True)
         )
+        return first + second
 
     def _all(self, distances, negative_mask, pairs, first_margin, second_margin):
         first, first_active = sum_over_all_triplets(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from miners import SemiHard
+from miners import SemiHard, semi_hard
 
 
 def oracle(distances, positive_mask, negative_mask, farthest_if_none):
@@ -19,8 +19,12 @@ def oracle(distances, positive_mask, negative_mask, farthest_if_none):
     return chosen
 
 
+@pytest.mark.parametrize("most_for_a_loop", [0, 100], ids=["sorting", "loop"])
 @pytest.mark.parametrize("farthest_if_none", [True, False])
-def test_takes_the_nearest_negative_farther_than_each_positive(problems, farthest_if_none):
+def test_takes_the_nearest_negative_farther_than_each_positive(
+    problems, farthest_if_none, most_for_a_loop, monkeypatch
+):
+    monkeypatch.setattr(semi_hard, "MOST_FOR_A_LOOP", most_for_a_loop)
     miner = SemiHard(farthest_if_none=farthest_if_none)
     for name, problem in problems.items():
         distances, _, negative_mask = problem
