@@ -1,0 +1,93 @@
+"""How many references are nearer than each positive, counted by sigmoids, in O(B x M) memory."""
+
+import tensorflow as tf
+
+from metric_learning.losses.masked import mean_of_anchors
+from metric_learning.selections import at, largest_count
+
+
+def soft_counts(distances, positive_mask, groups, temperature):
+    """For each positive p and each group: sum_j sigmoid((d_ap - d_aj) / temperature) over the group without p.
+
+    One positive of every anchor at a time, so that no [B, M, M] tensor exists. The backward pass repeats the forward
+    pass instead of keeping its tensors.
+
+    Args:
+        distances: [B, M] float32.
+        positive_mask: [B, M] boolean.
+        groups: a list of boolean masks [B, M], the references to count.
+        temperature: above 0; as it goes to 0 the sum becomes the number of references nearer than p.
+
+    Returns:
+        A list with [M, B] float32 for each group: in column a and row s the count of the s-th positive of anchor a,
+        0 where it has no s-th; and [M, B] boolean, whether it has.
+    """
+    columns, exists = columns_of(positive_mask)
+    num_slots = largest_count(positive_mask)
+    references = tf.range(tf.shape(distances)[1])[None, :]
+
+    def over_slots(add, *state):
+        return tf.while_loop(
+            lambda slot, *_: slot < num_slots, lambda slot, *rest: (slot + 1, *add(slot, *rest)), (0, *state)
+        )[1:]
+
+    def nearer(matrix, slot):
+        """The positive [B, 1] of the slot, the sigmoids [B, M], and which of them count, a mask for each group."""
+        positive = tf.gather(columns, slot)[:, None]
+        # A sigmoid, by the function that XLA computes faster.
+        sigmoids = 0.5 + 0.5 * tf.tanh((0.5 / temperature) * (at(matrix, positive) - matrix))
+        others = (references != positive) & tf.gather(exists, slot)[:, None]
+        return positive, sigmoids, [others & group for group in groups]
+
+    @tf.custom_gradient
+    def counts(matrix):
+        def add(slot, *totals):
+            _, sigmoids, counted = nearer(matrix, slot)
+            sums = [tf.reduce_sum(tf.where(mask, sigmoids, 0.0), axis=1) for mask in counted]
+            return [
+                tf.tensor_scatter_nd_update(total, [[slot]], row[None]) for total, row in zip(totals, sums, strict=True)
+            ]
+
+        def grad(*upstreams):
+            def add_gradient(slot, gradient):
+                positive, sigmoids, counted = nearer(matrix, slot)
+                weights = tf.add_n(
+                    [
+                        tf.where(mask, tf.gather(upstream, slot)[:, None], 0.0)
+                        for mask, upstream in zip(counted, upstreams, strict=True)
+                    ]
+                )
+                slopes = weights * sigmoids * (1.0 - sigmoids)
+                own = tf.reduce_sum(slopes, axis=1, keepdims=True)
+                return [gradient + tf.where(references == positive, own, -slopes)]
+
+            return over_slots(add_gradient, tf.zeros_like(matrix))[0] / temperature
+
+        return over_slots(add, *[tf.zeros_like(columns, tf.float32) for _ in groups]), grad
+
+    return list(counts(distances)), exists
+
+
+def columns_of(mask):
+    """The true columns of each row in their order: [M, B] int32, row s holding the s-th of each; and [M, B] boolean.
+
+    The integer is 0 where the boolean, whether there is an s-th, is false.
+    """
+    rows, columns = (tf.range(size) for size in tf.unstack(tf.shape(mask)))
+    slots = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1
+    # An id below 0 drops its entry.
+    cells = tf.where(mask, slots * tf.size(rows) + rows[:, None], -1)
+    entries = tf.broadcast_to(columns[None, :], tf.shape(mask))
+    listed = tf.math.unsorted_segment_sum(entries, cells, tf.size(mask))
+    exists = columns[:, None] < tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)[None, :]
+    return tf.ensure_shape(tf.reshape(listed, tf.shape(exists)), mask.shape[::-1]), exists
+
+
+def mean_over_positives(values, exists):
+    """Values of positives [M, B], as `soft_counts` orders them, to [B]: the mean of each anchor's positives.
+
+    Scaled so that the mean over [B] is the mean over the anchors that have positives; 0 for the others.
+    """
+    count = tf.reduce_sum(tf.cast(exists, tf.float32), axis=0)
+    means = tf.reduce_sum(tf.where(exists, values, 0.0), axis=0) / tf.where(count > 0.0, count, 1.0)
+    return mean_of_anchors(means, count > 0.0)
