@@ -1,0 +1,84 @@
+"""Angular loss: the angle at the negative, in the triangle with a positive pair, must be small."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from metric_learning.distances import pairwise
+from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.masked import share_mean
+from metric_learning.relations import relate
+from metric_learning.selections import to_pairs
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Angular(InformedLoss):
+    """Bounds the angle under which a negative sees a positive pair.
+
+    For unit rows and t = tan^2(angle), the mean over positive pairs (a, p) of
+
+        log(1 + sum_n exp(4 t (a + p).n - 2 (1 + t) a.p))
+
+    over the negatives n of a that are negatives of p as well. An angle has no scale, so there is none to choose.
+
+    Differs from the paper: every positive pair of the batch counts, in both directions, where the paper's batches hold
+    one pair a class. Rows are normalised here, negatives too. The paper's joint form adds the N-pair loss.
+
+    Args:
+        angle: in degrees (alpha), above 0 and at most 60; 36 to 55 in the paper. The smaller, the stricter.
+        distance: "cosine", and no other; it is there so that a run can check that all its parts agree.
+        miner: which pairs; None for all, as in the paper. A pair in several selected triplets counts several times.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Returns:
+        [B] from `call`, 0 for an anchor without positive pair. Memory is O(B x M + M x M); time is that of three matrix
+        products of B x M by M x M, for classes of any size.
+
+    Raises:
+        ValueError: an angle outside (0, 60], another distance.
+
+    Example:
+        >>> rows = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]  # at 45 degrees t = 1: log(1 + exp(4 (0 + 0) - 4 * 1))
+        >>> round(float(Angular(angle=45.0)([0, 0, 1], rows)), 5)
+        0.01815
+
+    Reference: Wang, Zhou, Wen, Liu, Lin, "Deep Metric Learning with Angular Loss", ICCV 2017, eq. 8,
+    https://arxiv.org/abs/1708.01682.
+    """
+
+    def __init__(self, *, angle=45.0, distance="cosine", miner=None, reduction="sum_over_batch_size", name=None):
+        # Beyond 60 degrees the negative could have the largest angle of the triangle. Up to there exponents are small.
+        if not 0.0 < angle <= 60.0:
+            raise ValueError(f"angle must be above 0 and at most 60 degrees; got {angle}")
+        if distance != "cosine":
+            raise ValueError(f"distance must be cosine for the angular loss; got {distance!r}")
+        super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
+        self.angle = angle
+
+    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+        """Distances among the references and who is whose negative there; None where the anchors are these."""
+        if ref_embeddings is None:
+            return None
+        return pairwise(ref_embeddings, distance=self.distance), relate(ref_labels).negative_mask
+
+    def per_anchor(self, distances, positive_mask, negative_mask, information=None):
+        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+        ref_distances, ref_negative_mask = information or (distances, negative_mask)
+        tangent = math.tan(math.radians(self.angle)) ** 2
+
+        # sum_n exp(4t a.n) exp(4t p.n) is a matrix product, of weights that are 0 unless n is a negative of both. The
+        # exponents are within 12, so neither factor nor sum leaves the range of float32.
+        to_negatives = pairs.negative_weights * tf.exp(4.0 * tangent * (1.0 - distances))
+        from_negatives = tf.cast(ref_negative_mask, tf.float32) * tf.exp(4.0 * tangent * (1.0 - ref_distances))
+        totals = tf.matmul(to_negatives, from_negatives, transpose_b=True)
+
+        empty = tf.equal(totals, 0.0)  # not "some are above 0", which would take NaN for nothing
+        logits = tf.math.log(tf.where(empty, 1.0, totals)) - 2.0 * (1.0 + tangent) * (1.0 - distances)
+        costs = tf.where(empty, 0.0, tf.nn.softplus(logits))
+        weights = pairs.positive_weights
+        return share_mean(tf.reduce_sum(weights * costs, axis=1), tf.reduce_sum(weights))
+
+    def get_config(self):
+        return super().get_config() | {"angle": self.angle}

@@ -1,0 +1,178 @@
+"""Margin loss: positives within a boundary and negatives beyond it, the boundary being learned."""
+
+import keras
+import tensorflow as tf
+
+from metric_learning.losses.checks import check_average, check_choice, check_not_negative
+from metric_learning.losses.class_loss import ClassVectors
+from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.masked import mean_of_anchors, share_mean
+from metric_learning.relations import as_labels
+from metric_learning.selections import Pairs, to_pairs
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Margin(InformedLoss):
+    """Pulls positives within a boundary and pushes negatives beyond it, each by a margin.
+
+    Over the triplets (a, p, n), the sum of
+
+        [d(a, p) - b + margin]+   +   [b - d(a, n) + margin]+
+
+    divided by the number of terms above 0, plus boundary_weight times the mean b of the anchors; b is the boundary of
+    the anchor.
+
+    Differs from the paper: a boundary per image is not offered, and with per_class it is one number and not the sum of
+    a common part and one of the class. The paper samples its triplets by `miners.DistanceWeighted`.
+
+    Args:
+        margin: at least 0 (alpha), in units of the distance.
+        boundary: b (beta), where a learned one begins; 1.2 suits Euclidean distances of unit rows, 0.5 cosine ones.
+        learned: "one" boundary for all, one "per_class", or "none", which keeps b as it is.
+        boundary_weight: at least 0 (nu), pulls learned boundaries down. Without it, they rise or fall until as many
+            positive terms as negative ones are above 0.
+        num_classes: C, for learned="per_class"; labels are then 0 to C - 1. None when it is not known yet: `build` says
+            it then, as train.py does with the classes of the training data.
+        average: "active" divides by the terms above 0, as the paper's code does, "selected" by all terms.
+        distance: see `metric_learning.distances`; "euclidean" of unit rows in the paper.
+        miner: which triplets; None for all. Pairs stand for every positive with every negative of the same anchor.
+        reduction: as in Keras.
+        name: as in Keras.
+
+    Returns:
+        [B] from `call`, 0 for an anchor without triplet.
+
+    Raises:
+        ValueError: a negative margin or weight, unknown `learned`, average or distance; when called, per_class and
+            num_classes not known, or multi-hot labels of another width.
+        tf.errors.InvalidArgumentError: with per_class, a label outside 0 to C - 1 (not under XLA, which cannot raise).
+
+    Example:
+        >>> loss = Margin(margin=0.25, boundary=1.0, learned="none")
+        >>> float(loss([0, 0, 1], [[0.0], [1.0], [1.5]]))  # .25 + 0 and .25 + .75, of which 3 are above 0
+        0.4166666567325592
+
+    Reference: Wu, Manmatha, Smola, Krähenbühl, "Sampling Matters in Deep Embedding Learning", ICCV 2017, eq. 4 and 5,
+    https://arxiv.org/abs/1706.07567.
+    """
+
+    def __init__(
+        self,
+        *,
+        margin=0.2,
+        boundary=1.2,
+        learned="one",
+        boundary_weight=0.0,
+        num_classes=None,
+        average="active",
+        distance="euclidean",
+        miner=None,
+        reduction="sum_over_batch_size",
+        name=None,
+    ):
+        check_not_negative(margin=margin, boundary_weight=boundary_weight)
+        check_choice(("none", "one", "per_class"), learned=learned)
+        check_average(average)
+        super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
+        self.margin = margin
+        self.boundary = boundary
+        self.learned = learned
+        self.boundary_weight = boundary_weight
+        self.num_classes = None
+        self.average = average
+        if learned == "one":
+            self.layers = self._make_layers(1)
+        if num_classes is not None:
+            self.build(num_classes, None)
+
+    def build(self, num_classes, embedding_dim, class_names=None):
+        """Makes the boundaries; see `EmbeddingLoss.build`.
+
+        Raises:
+            ValueError: fewer than 2 classes, or another number than the loss has been built with.
+        """
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2; got {num_classes}")
+        if self.num_classes not in (None, num_classes):
+            raise ValueError(f"the loss has been built with num_classes={self.num_classes}; got {num_classes}")
+        if self.num_classes is None:
+            # Made anew where the constructor made them, since a strategy wants variables of its own scope.
+            self.num_classes = num_classes
+            self.layers = {
+                "none": lambda: [],
+                "one": lambda: self._make_layers(1),
+                "per_class": lambda: self._make_layers(num_classes),
+            }[self.learned]()
+
+    def _make_layers(self, count):
+        return [ClassVectors(count, 1, keras.initializers.Constant(self.boundary))]
+
+    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+        """The boundary of each anchor, [B, 1], or [1, 1] where all have one."""
+        if self.learned == "none":
+            return tf.constant([[self.boundary]], tf.float32)
+        if not self.layers:
+            raise ValueError(
+                "num_classes must be known before the loss is used; give it to the constructor or to build()"
+            )
+        boundaries = tf.convert_to_tensor(self.layers[0].vectors)
+        return boundaries if self.learned == "one" else rows_of_labels(boundaries, labels)
+
+    def per_anchor(self, distances, positive_mask, negative_mask, information):
+        selection = self.select(distances, positive_mask, negative_mask)
+        positive, negative = to_pairs(selection, tf.shape(distances)[1])
+        if isinstance(selection, Pairs):  # each counts once for every triplet that it is part of
+            num_positives, num_negatives = (tf.reduce_sum(part, axis=1, keepdims=True) for part in (positive, negative))
+            positive, negative = positive * num_negatives, negative * num_positives
+
+        pull = tf.nn.relu(distances - information + self.margin)
+        push = tf.nn.relu(information - distances + self.margin)
+        sums = tf.reduce_sum(positive * pull + negative * push, axis=1)
+        if self.average == "active":
+            terms = positive * tf.cast(pull > 0.0, tf.float32) + negative * tf.cast(push > 0.0, tf.float32)
+        else:
+            terms = positive + negative
+        values = share_mean(sums, tf.reduce_sum(terms))
+
+        if self.learned == "none" or not self.boundary_weight:
+            return values
+        boundaries = tf.broadcast_to(information[:, 0], tf.shape(values))
+        valid = tf.reduce_any(positive + negative > 0.0, axis=1)
+        return values + self.boundary_weight * mean_of_anchors(boundaries, valid)
+
+    def get_config(self):
+        return super().get_config() | {
+            "margin": self.margin,
+            "boundary": self.boundary,
+            "learned": self.learned,
+            "boundary_weight": self.boundary_weight,
+            "num_classes": self.num_classes,
+            "average": self.average,
+        }
+
+
+def rows_of_labels(table, labels):
+    """The rows [B, T] of a table [C, T] that the labels name; of multi-hot or graded labels the weighted mean.
+
+    Raises:
+        ValueError: labels that are neither integers nor [B, C].
+        tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
+    """
+    labels = as_labels(labels)
+    num_classes = table.shape[0]
+    if labels.shape.rank == 2:
+        if labels.shape[1] != num_classes:
+            raise ValueError(f"multi-hot labels must be [batch, {num_classes}]; got shape {labels.shape}")
+        shares = tf.cast(labels, tf.float32)
+        total = tf.reduce_sum(shares, axis=1, keepdims=True)
+        return tf.matmul(shares / tf.where(total > 0.0, total, 1.0), table)
+    if not labels.dtype.is_integer:
+        raise ValueError(f"labels must be integers from 0 to {num_classes - 1}; got {labels.dtype.name}")
+    within = [
+        tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
+        tf.debugging.assert_less(
+            labels, tf.cast(num_classes, labels.dtype), f"labels must be below num_classes={num_classes}"
+        ),
+    ]
+    with tf.control_dependencies([check for check in within if check is not None]):
+        return tf.gather(table, labels)
