@@ -1,8 +1,127 @@
 """Losses on embeddings: Keras `Loss` classes, one small file each."""
 
+from metric_learning.losses.adaptive_triplet import AdaptiveTriplet
+from metric_learning.losses.angular import Angular
+from metric_learning.losses.arc_face import ArcFace
+from metric_learning.losses.barlow_twins import BarlowTwins
+from metric_learning.losses.circle import Circle
 from metric_learning.losses.contrastive import Contrastive
+from metric_learning.losses.cos_face import CosFace
 from metric_learning.losses.cosine import Cosine
+from metric_learning.losses.cross_entropies import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    KlDivergence,
+    SparseCategoricalCrossentropy,
+)
+from metric_learning.losses.decoupled_contrastive import DecoupledContrastive
+from metric_learning.losses.dynamic_soft_margin import DynamicSoftMargin
+from metric_learning.losses.f_beta import FBeta
+from metric_learning.losses.fast_ap import FastAp
+from metric_learning.losses.focal import BinaryFocalCrossentropy, CategoricalFocalCrossentropy
+from metric_learning.losses.generalized_lifted_structure import GeneralizedLiftedStructure
+from metric_learning.losses.hinges import CategoricalHinge, Hinge, SquaredHinge
+from metric_learning.losses.histogram import Histogram
+from metric_learning.losses.hybrid import Hybrid
+from metric_learning.losses.instance import Instance
+from metric_learning.losses.intra_pair_variance import IntraPairVariance
+from metric_learning.losses.large_margin_softmax import LargeMarginSoftmax
+from metric_learning.losses.lifted_structure import LiftedStructure
+from metric_learning.losses.manifold import Manifold
+from metric_learning.losses.margin import Margin
+from metric_learning.losses.multi_similarity import MultiSimilarity
+from metric_learning.losses.n_pairs import NPairs
+from metric_learning.losses.nca import Nca
+from metric_learning.losses.normalized_softmax import NormalizedSoftmax
+from metric_learning.losses.nt_xent import NtXent
+from metric_learning.losses.p2s_grad import P2sGrad
+from metric_learning.losses.packed import Packed as Packed  # no choice of `loss=`, so in no list
+from metric_learning.losses.pnp import Pnp
+from metric_learning.losses.proxy_anchor import ProxyAnchor
+from metric_learning.losses.proxy_nca import ProxyNca
 from metric_learning.losses.quadruplet import Quadruplet
+from metric_learning.losses.ranked_list import RankedList
+from metric_learning.losses.recall_at_k import RecallAtK
+from metric_learning.losses.regressions import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+)
+from metric_learning.losses.sigmoid import Sigmoid
+from metric_learning.losses.smooth_ap import SmoothAp
+from metric_learning.losses.snr_contrastive import SnrContrastive
+from metric_learning.losses.soft_nearest_neighbor import SoftNearestNeighbor
+from metric_learning.losses.soft_triple import SoftTriple
+from metric_learning.losses.sphere_face import SphereFace
+from metric_learning.losses.sub_center_arc_face import SubCenterArcFace
+from metric_learning.losses.sup_con import SupCon
+from metric_learning.losses.threshold_consistent_margin import ThresholdConsistentMargin
 from metric_learning.losses.triplet import Triplet
+from metric_learning.losses.tuplet_margin import TupletMargin
+from metric_learning.losses.vicreg import Vicreg
 
-__all__ = ["Contrastive", "Cosine", "Quadruplet", "Triplet"]
+__all__ = [
+    "AdaptiveTriplet",
+    "Angular",
+    "ArcFace",
+    "BarlowTwins",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalHinge",
+    "Circle",
+    "Contrastive",
+    "CosFace",
+    "Cosine",
+    "CosineSimilarity",
+    "DecoupledContrastive",
+    "DynamicSoftMargin",
+    "FBeta",
+    "FastAp",
+    "GeneralizedLiftedStructure",
+    "Hinge",
+    "Histogram",
+    "Huber",
+    "Hybrid",
+    "Instance",
+    "IntraPairVariance",
+    "KlDivergence",
+    "LargeMarginSoftmax",
+    "LiftedStructure",
+    "LogCosh",
+    "Manifold",
+    "Margin",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "MultiSimilarity",
+    "NPairs",
+    "Nca",
+    "NormalizedSoftmax",
+    "NtXent",
+    "P2sGrad",
+    "Pnp",
+    "Poisson",
+    "ProxyAnchor",
+    "ProxyNca",
+    "Quadruplet",
+    "RankedList",
+    "RecallAtK",
+    "Sigmoid",
+    "SmoothAp",
+    "SnrContrastive",
+    "SoftNearestNeighbor",
+    "SoftTriple",
+    "SparseCategoricalCrossentropy",
+    "SphereFace",
+    "SquaredHinge",
+    "SubCenterArcFace",
+    "SupCon",
+    "ThresholdConsistentMargin",
+    "Triplet",
+    "TupletMargin",
+    "Vicreg",
+]
