@@ -5,11 +5,38 @@ and the boolean masks of `metric_learning.relations`. It returns a selection of 
 flows, and works inside `tf.function` with and without XLA. An anchor without a valid tuple selects nothing.
 """
 
+from miners.angular import Angular
+from miners.batch_easy_hard import BatchEasyHard
 from miners.batch_hard import BatchHard
 from miners.distance_weighted import DistanceWeighted
 from miners.easy_positive import EasyPositive
 from miners.hard_negatives import HardNegatives
 from miners.hard_pairs import HardPairs
+from miners.multi_similarity import MultiSimilarity
+from miners.packed import Packed
+from miners.pair_margin import PairMargin
+from miners.quadruplet_margin import QuadrupletMargin
+from miners.random import Random
+from miners.schedule import Schedule
 from miners.semi_hard import SemiHard
+from miners.triplet_margin import TripletMargin
+from miners.uniform_histogram import UniformHistogram
 
-__all__ = ["BatchHard", "DistanceWeighted", "EasyPositive", "HardNegatives", "HardPairs", "SemiHard"]
+__all__ = [
+    "Angular",
+    "BatchEasyHard",
+    "BatchHard",
+    "DistanceWeighted",
+    "EasyPositive",
+    "HardNegatives",
+    "HardPairs",
+    "MultiSimilarity",
+    "Packed",
+    "PairMargin",
+    "QuadrupletMargin",
+    "Random",
+    "Schedule",
+    "SemiHard",
+    "TripletMargin",
+    "UniformHistogram",
+]

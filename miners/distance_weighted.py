@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.selections import Triplets, at
+from miners.draws import uniform_like
 from miners.miner import Miner
 
 TO_EUCLIDEAN = {
@@ -64,19 +65,13 @@ class DistanceWeighted(Miner):
 
         # Inverse transform: the first column whose cumulated probability exceeds a uniform number.
         cumulated = tf.cumsum(probabilities, axis=1)
-        uniform = tf.random.stateless_uniform(tf.shape(distances), self.seed(distances), alg="philox")
-        uniform *= cumulated[:, -1:]
+        uniform = uniform_like(distances) * cumulated[:, -1:]
         negative = tf.searchsorted(cumulated, uniform, side="right")
         # Rounding can carry a draw past the end, or onto a column without probability: such a draw is dropped.
         negative = tf.minimum(negative, tf.shape(distances)[1] - 1)
         drawn = at(probabilities, negative) > 0.0
         columns = tf.broadcast_to(tf.range(tf.shape(distances)[1])[None, :], tf.shape(distances))
         return Triplets(columns, negative, tf.cast(positive_mask & drawn, tf.float32))
-
-    def seed(self, distances):
-        """Two integers from the first row, rounded, so that compilers which differ in the last bit draw alike."""
-        rounded = tf.cast(tf.round(256.0 * distances[0]), tf.int32)
-        return tf.stack([tf.reduce_sum(rounded), tf.reduce_sum(rounded * tf.range(tf.shape(rounded)[0]))])
 
     def probabilities(self, distances, negative_mask):
         """The chance of each column to be an anchor's negative: [B, M] float32; rows sum to 1, or 0 without any."""

@@ -14,7 +14,7 @@ class Miner:
         raise NotImplementedError
 
     def get_config(self):
-        return dataclasses.asdict(self)
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @classmethod
     def from_config(cls, config):
