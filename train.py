@@ -69,6 +69,7 @@ def experiment(cfg, folder, resume):
     import tensorflow as tf
 
     from metric_learning.evaluation import scores_by_column, scores_table, write_report
+    from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment, write_json, write_whole
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, restore_best
@@ -83,14 +84,16 @@ def experiment(cfg, folder, resume):
     # Build: parts that need no data first, so that a mistake in them shows at once.
     judge, tracker = build(cfg.evaluation), build(cfg.tracking)
     loop = Loop(cfg.steps, validate_every=judge.every, objective=cfg.objective, patience=cfg.patience)
-    loss, augment = build(cfg.loss), build(cfg.augmentation)
+    loss, penalty, augment = build(cfg.loss), build(cfg.penalty), build(cfg.augmentation)
     check_distances(cfg.distance, loss=loss, evaluation=judge)
     source = build(cfg.data)
     train, names = what_to_learn(source, cfg.labels, augment)
     plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():
         encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)
+        encoder = penalized(encoder, penalty)
         loss.build(len(names), encoder.output_shape[-1], names)
+        penalize_weights(loss.layers, build(cfg.class_penalty))
         learner = Learner(encoder, loss)
         learner.compile(build(cfg.optimizer))
     print(source.describe())

@@ -12,6 +12,7 @@ OPTIONS = sorted(
     if path.parent.name not in ("experiment", "strategy")
 )
 NEEDED = {
+    ("class_penalty", "sparse_centers"): ["loss=soft_triple"],
     ("data", "image_folder"): ["data.root=."],
     ("data", "csv"): ["data.path=table.csv"],
     ("loss", "cosine"): ["distance=cosine"],
@@ -38,7 +39,7 @@ def test_option_composes_and_builds(group, name):
     cfg = compose(f"{group}={name}", *NEEDED.get((group, name), []))
     if (group, name) not in NOT_BUILT_HERE:
         built = hydra.utils.instantiate(cfg[group], _convert_="all", **GIVEN.get((group, name), {}))
-        assert (built is None) == ((group, name) == ("miner", "none"))
+        assert (built is None) == ((group, name) in {("miner", "none"), ("penalty", "none"), ("class_penalty", "none")})
     if group == "data":
         augment = hydra.utils.instantiate(cfg.augmentation, _convert_="all")
         assert augment is None or augment.num_randoms > 0

@@ -115,6 +115,15 @@ def test_views_of_unlabelled_items_are_learnt_from(configure, tmp_path):
     assert train.experiment(configure(*views, f"+{augmentation}"), tmp_path, resume=False) > 0.0
 
 
+def test_a_penalty_is_part_of_what_is_learnt(configure, tmp_path):
+    for name in ("none", "l1"):
+        cfg = configure(f"penalty={name}", "steps=4", *([] if name == "none" else ["penalty.weight=0.5"]))
+        train.experiment(cfg, tmp_path / name, resume=False)
+    plain, penalized = ((tmp_path / name / "history.csv").read_text().splitlines()[1] for name in ("none", "l1"))
+    # The norm of four unit entries is between 1 and 2.
+    assert 0.45 < float(penalized.split(",")[1]) - float(plain.split(",")[1]) < 1.0
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
