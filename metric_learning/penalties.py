@@ -125,7 +125,7 @@ class SparseCenters(RowPenalty):
     is half the mean over the pairs.
 
     Args:
-        weight: at least 0; the paper's 0.2.
+        weight: at least 0; 0.2 in the authors' code.
         vectors_per_class: K, at least 2; the rows of a class lie side by side, as in `ClassVectors`.
 
     Raises:

@@ -67,8 +67,12 @@ def next_column(mask, previous):
     Returns:
         [B] int32, and [B] boolean, whether there is one; the column is 0 where there is none.
     """
-    later = mask & (tf.range(tf.shape(mask)[1])[None, :] > previous[:, None])
-    return tf.argmax(tf.cast(later, tf.int32), axis=1, output_type=tf.int32), tf.reduce_any(later, axis=1)
+    num_columns = tf.shape(mask)[1]
+    columns = tf.range(num_columns)[None, :]
+    # A minimum instead of argmax, which XLA computes several times more slowly on a CPU.
+    column = tf.reduce_min(tf.where(mask & (columns > previous[:, None]), columns, num_columns), axis=1)
+    found = column < num_columns
+    return tf.where(found, column, 0), found
 
 
 def largest_count(mask):

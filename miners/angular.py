@@ -40,7 +40,7 @@ class Angular(Miner):
 
     Differs from pytorch-metric-learning's AngularMiner: that lists all triplets above the angle, in O(B^3) memory.
 
-    Reference: Wang, Zhou, Wen, Liu, Lin, "Deep Metric Learning with Angular Loss", ICCV 2017, section 3.2,
+    Reference: Wang, Zhou, Wen, Liu, Lin, "Deep Metric Learning with Angular Loss", ICCV 2017,
     https://arxiv.org/abs/1708.01682
     """
 

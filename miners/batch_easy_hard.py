@@ -38,7 +38,7 @@ class BatchEasyHard(Miner):
 
     Differs from pytorch-metric-learning: the ranges also hold for "all", where it ignores them.
 
-    Reference: Xuan, Stylianou, Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020, section 3,
+    Reference: Xuan, Stylianou, Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020,
     https://arxiv.org/abs/1904.04370
     """
 

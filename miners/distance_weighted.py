@@ -29,7 +29,7 @@ class DistanceWeighted(Miner):
     Args:
         embedding_dim: n, at least 2. The embeddings must be of unit length.
         distance: of the matrix that the miner is given, one of euclidean, squared_euclidean, cosine.
-        cutoff: smaller distances count as this one (paper: 0.5), since 1/q explodes there.
+        cutoff: smaller distances count as this one (authors' code: 0.5), since 1/q explodes there.
         nonzero_loss_cutoff: negatives farther than this are not drawn (authors' code: 1.4), as their loss is 0.
 
     Returns:

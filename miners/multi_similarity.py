@@ -25,7 +25,7 @@ class MultiSimilarity(Miner):
         Pairs of weight 0 or 1; an anchor with positives or negatives only selects nothing.
 
     Reference: Wang et al., "Multi-Similarity Loss with General Pair Weighting for Deep Metric Learning", CVPR 2019,
-    eq. 11 and 12, https://arxiv.org/abs/1904.06627
+    https://arxiv.org/abs/1904.06627
     """
 
     epsilon: float = 0.1

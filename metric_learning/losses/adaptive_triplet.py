@@ -7,7 +7,7 @@ import tensorflow as tf
 from metric_learning.distances import squared_euclidean
 from metric_learning.losses.checks import check_average, check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassVectors
-from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.margin import rows_of_labels
 from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.name_vectors import vectors_of_names
@@ -16,7 +16,7 @@ from metric_learning.selections import Pairs, at
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class AdaptiveTriplet(InformedLoss):
+class AdaptiveTriplet(TupleLoss):
     """Pulls the positive nearer to the anchor than the negative, by a margin that depends on what their classes mean.
 
     Mean over the triplets (a, p, n) of

@@ -6,14 +6,17 @@ import keras
 import tensorflow as tf
 
 from metric_learning.distances import pairwise
-from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import share_mean
 from metric_learning.relations import relate
-from metric_learning.selections import to_pairs
+from metric_learning.selections import at, largest_count, next_column, to_pairs
+
+# Up to so many positives an anchor, products of rows one by one are faster than those of all rows.
+MOST_FOR_A_LOOP = 16
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Angular(InformedLoss):
+class Angular(TupleLoss):
     """Bounds the angle under which a negative sees a positive pair.
 
     For unit rows and t = tan^2(angle), the mean over positive pairs (a, p) of
@@ -33,8 +36,8 @@ class Angular(InformedLoss):
         name: as in Keras.
 
     Returns:
-        [B] from `call`, 0 for an anchor without positive pair. Memory is O(B x M + M x M); time is that of three matrix
-        products of B x M by M x M, for classes of any size.
+        [B] from `call`, 0 for an anchor without positive pair. Memory is O(B x M + M x M). Time grows with B x M for
+        each positive an anchor has; for large classes, references or a miner it is that of products of B x M by M x M.
 
     Raises:
         ValueError: an angle outside (0, 60], another distance.
@@ -44,7 +47,7 @@ class Angular(InformedLoss):
         >>> round(float(Angular(angle=45.0)([0, 0, 1], rows)), 5)
         0.01815
 
-    Reference: Wang, Zhou, Wen, Liu, Lin, "Deep Metric Learning with Angular Loss", ICCV 2017, eq. 8,
+    Reference: Wang, Zhou, Wen, Liu, Lin, "Deep Metric Learning with Angular Loss", ICCV 2017,
     https://arxiv.org/abs/1708.01682.
     """
 
@@ -65,14 +68,17 @@ class Angular(InformedLoss):
 
     def per_anchor(self, distances, positive_mask, negative_mask, information=None):
         pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
-        ref_distances, ref_negative_mask = information or (distances, negative_mask)
         tangent = math.tan(math.radians(self.angle)) ** 2
 
         # sum_n exp(4t a.n) exp(4t p.n) is a matrix product, of weights that are 0 unless n is a negative of both. The
         # exponents are within 12, so neither factor nor sum leaves the range of float32.
         to_negatives = pairs.negative_weights * tf.exp(4.0 * tangent * (1.0 - distances))
-        from_negatives = tf.cast(ref_negative_mask, tf.float32) * tf.exp(4.0 * tangent * (1.0 - ref_distances))
-        totals = tf.matmul(to_negatives, from_negatives, transpose_b=True)
+        if information is None and self.miner is None:
+            totals = products_of_positives(to_negatives, positive_mask)
+        else:
+            ref_distances, ref_negative_mask = information or (distances, negative_mask)
+            from_negatives = tf.cast(ref_negative_mask, tf.float32) * tf.exp(4.0 * tangent * (1.0 - ref_distances))
+            totals = tf.matmul(to_negatives, from_negatives, transpose_b=True)
 
         empty = tf.equal(totals, 0.0)  # not "some are above 0", which would take NaN for nothing
         logits = tf.math.log(tf.where(empty, 1.0, totals)) - 2.0 * (1.0 + tangent) * (1.0 - distances)
@@ -82,3 +88,56 @@ class Angular(InformedLoss):
 
     def get_config(self):
         return super().get_config() | {"angle": self.angle}
+
+
+def products_of_positives(rows, positive_mask):
+    """The dot products of the rows of positive pairs; of other pairs too, or 0.
+
+    Args:
+        rows: [B, B] float32.
+        positive_mask: [B, B] boolean, symmetric.
+
+    Returns:
+        [B, B] float32. The gradient counts those of positive pairs only.
+    """
+    num_turns = largest_count(positive_mask)
+    few = num_turns <= MOST_FOR_A_LOOP
+    columns = tf.range(tf.shape(positive_mask)[1])[None, :]
+
+    def over_positives(add, start):
+        """Goes through one positive of every anchor at a time, which takes a pass over the rows for each."""
+
+        def turn(number, previous, result):
+            positive, found = next_column(positive_mask, previous)
+            return number + 1, tf.where(found, positive, previous), add(result, positive, found[:, None])
+
+        state = (0, -tf.ones_like(columns[0]), start)
+        return tf.while_loop(lambda number, *_: number < num_turns, turn, state)[2]
+
+    @tf.custom_gradient
+    def products(rows):
+        def add_products(result, positive, found):
+            sums = tf.reduce_sum(rows * tf.gather(rows, positive), axis=1, keepdims=True)
+            return tf.where(found & (columns == positive[:, None]), sums, result)
+
+        def grad(upstream):
+            # The pairs (a, p) and (p, a) have one product, of which both rows are factors.
+            upstream += tf.transpose(upstream)
+
+            def add_gradients(result, positive, found):
+                return result + tf.where(found, at(upstream, positive[:, None]), 0.0) * tf.gather(rows, positive)
+
+            return tf.cond(
+                few,
+                lambda: over_positives(add_gradients, tf.zeros_like(rows)),
+                lambda: tf.matmul(upstream, rows),
+            )
+
+        totals = tf.cond(
+            few,
+            lambda: over_positives(add_products, tf.zeros_like(rows)),
+            lambda: tf.matmul(rows, rows, transpose_b=True),
+        )
+        return totals, grad
+
+    return products(rows)

@@ -22,10 +22,10 @@ class BarlowTwins(EmbeddingLoss):
     the first. Rows alone with their label do not count. Lengths and means of the embeddings do not matter.
 
     Differs from the paper: every row is a first and a second view once, so the statistics are those of all rows and C
-    is symmetric for two rows a label. The authors' program scales the sum by 1/40 or so, for its optimizer.
+    is symmetric for two rows a label. The authors' first program scaled the sum by 1/40 or so, for its optimizer.
 
     Args:
-        redundancy: lambda, at least 0.
+        redundancy: lambda, at least 0; 0.0051 in the authors' program.
         epsilon: above 0, added to the variances; that of batch norm.
         reduction: as in Keras.
         name: as in Keras.

@@ -24,7 +24,7 @@ class Circle(TupleLoss):
 
     Args:
         margin: m, a similarity; the paper uses 0.25 (faces, persons) and 0.4 (fine-grained retrieval).
-        scale: gamma, above 0; 256 and 80 in the paper.
+        scale: gamma, above 0; 256 (faces), 128 (persons) and 80 (retrieval) in the paper.
         distance: "cosine", and no other; it is there so that a run can check that all its parts agree.
         miner: which pairs, each once; None for all, as in the paper.
         reduction: as in Keras.

@@ -42,7 +42,7 @@ class Contrastive(TupleLoss):
         >>> float(contrastive([0, 0, 1], [[0.0], [0.5], [1.25]]))  # positives .5, negatives (0 + .25) / 2
         0.625
 
-    Reference: Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006, eq. 4.
+    Reference: Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
     """
 
     def __init__(

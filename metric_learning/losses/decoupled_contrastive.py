@@ -27,8 +27,8 @@ class DecoupledContrastive(TupleLoss):
     an anchor are averaged. Gradients pass through w, as the equation is written.
 
     Args:
-        temperature: T, above 0; 0.1 in the paper, which reports little dependence on it.
-        sigma: None for w = 1, or above 0; 0.5 in the paper. The smaller, the more the pairs differ in weight.
+        temperature: T, above 0; 0.1 is usual.
+        sigma: None for w = 1, or above 0; 0.5 is usual. The smaller, the more the pairs differ in weight.
         distance: see `metric_learning.distances`; the similarity is cos, the dot product, or minus the distance.
         miner: which pairs; None for all. A pair in several selected triplets counts several times.
         reduction: as in Keras.
@@ -46,7 +46,7 @@ class DecoupledContrastive(TupleLoss):
         >>> round(float(loss([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [3.0, 4.0]])), 4)
         -0.4
 
-    Reference: Yeh, Hong, Hsu, Liu, Chen, LeCun, "Decoupled Contrastive Learning", ECCV 2022, eq. 6 and 7,
+    Reference: Yeh, Hong, Hsu, Liu, Chen, LeCun, "Decoupled Contrastive Learning", ECCV 2022,
     https://arxiv.org/abs/2110.06848.
     """
 

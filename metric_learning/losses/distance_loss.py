@@ -46,13 +46,25 @@ class DistanceLoss(EmbeddingLoss):
         embeddings = as_embeddings(embeddings)
         if (ref_labels is None) != (ref_embeddings is None):
             raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
+        ref_embeddings = None if ref_embeddings is None else as_embeddings(ref_embeddings)
         distances = pairwise(embeddings, ref_embeddings, distance=self.distance)
         relations = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
         # The shapes that are known are written down, so that XLA and the miners see static ones.
         masks = [tf.ensure_shape(mask, distances.shape) for mask in (relations.positive_mask, relations.negative_mask)]
         if self.takes_grades and relations.grades is not None:
             return self.per_anchor(distances, *masks, tf.ensure_shape(relations.grades, distances.shape))
-        return self.per_anchor(distances, *masks)
+        information = self.inform(labels, embeddings, ref_labels, ref_embeddings)
+        return self.per_anchor(distances, *masks, *(() if information is None else (information,)))
+
+    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+        """What `per_anchor` takes as a last argument, for losses that look at more than distances; None for others.
+
+        Args:
+            labels: as in `call`.
+            embeddings: [B, D] float32.
+            ref_labels: as in `call`; None where the anchors are compared with each other.
+            ref_embeddings: [M, D] float32, or None likewise.
+        """
 
     def per_anchor(self, distances, positive_mask, negative_mask):
         """[B, M] distances and masks to one value per anchor [B].

@@ -41,7 +41,7 @@ class FastAp(DistanceLoss):
         >>> [float(value) for value in values]  # both positives at 1, negatives at 0 and 1: AP 1/2; times 3/2
         [0.75, 0.75, 0.0]
 
-    Reference: Cakir, He, Xia, Kulis, Sclaroff, "Deep Metric Learning to Rank", CVPR 2019, eq. 5 to 9,
+    Reference: Cakir, He, Xia, Kulis, Sclaroff, "Deep Metric Learning to Rank", CVPR 2019,
     https://openaccess.thecvf.com/content_CVPR_2019/html/Cakir_Deep_Metric_Learning_to_Rank_CVPR_2019_paper.html
     """
 

@@ -40,7 +40,7 @@ class GeneralizedLiftedStructure(TupleLoss):
         >>> float(lifted([0, 0, 1], [[0.0], [0.5], [1.25]]))  # (.5 + 1 - 1.25 and .5 + 1 - .75) / 2
         0.5
 
-    Reference: Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017, eq. 8,
+    Reference: Hermans, Beyer, Leibe, "In Defense of the Triplet Loss for Person Re-Identification", 2017, eq. 7,
     https://arxiv.org/abs/1703.07737.
     """
 

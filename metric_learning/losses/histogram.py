@@ -40,7 +40,7 @@ class Histogram(DistanceLoss):
         >>> float(histogram([0, 0, 1], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]))  # positives at 0; negatives at 0 and 1
         1.0
 
-    Reference: Ustinova, Lempitsky, "Learning Deep Embeddings with Histogram Loss", NIPS 2016, eq. 2 to 4,
+    Reference: Ustinova, Lempitsky, "Learning Deep Embeddings with Histogram Loss", NIPS 2016,
     https://arxiv.org/abs/1611.00822
     """
 

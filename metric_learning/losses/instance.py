@@ -47,7 +47,7 @@ class Instance(DistanceLoss):
         0.3133
 
     Reference: Zheng, Zheng, Garrett, Yang, Xu, Shen, "Dual-Path Convolutional Image-Text Embeddings with Instance
-    Loss", TOMM 2020, section 3.3, https://arxiv.org/abs/1711.05535.
+    Loss", TOMM 2020, https://arxiv.org/abs/1711.05535.
     """
 
     def __init__(self, *, scale=64.0, distance="cosine", reduction="sum_over_batch_size", name=None):

@@ -22,7 +22,8 @@ class IntraPairVariance(TupleLoss):
     loss: the paper adds it to the tuplet margin loss. The gradient goes through the means, as they are computed.
 
     Args:
-        positive_slack: at least 0 (epsilon), the part of the mean by which positives may fall short of it.
+        positive_slack: at least 0 (epsilon, 0.01 in the paper), the part of the mean by which positives may fall
+            short of it.
         negative_slack: at least 0 (epsilon), the part of the mean by which negatives may exceed it. Where the mean is
             negative, it is the target that lies beyond the mean, as in the paper.
         distance: "cosine", and no other; it is there so that a run can check that all its parts agree.
@@ -41,7 +42,7 @@ class IntraPairVariance(TupleLoss):
         >>> round(float(IntraPairVariance(positive_slack=0.0)([0, 0, 0], rows)), 6)  # 4 (2/15)^2 / 6
         0.011852
 
-    Reference: Yu, Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019, eq. 11 and 12,
+    Reference: Yu, Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019,
     https://openaccess.thecvf.com/content_ICCV_2019/html/Yu_Deep_Metric_Learning_With_Tuplet_Margin_Loss_ICCV_2019_paper.html.
     """
 

@@ -55,7 +55,7 @@ class LargeMarginSoftmax(ClassLoss):
         >>> round(float(loss([0], [[2.0, 0.0]])), 4)  # t = 45 degrees, psi = cos 90 = 0: -log(e^0 / (e^0 + e^0))
         0.6931
 
-    Reference: Liu, Wen, Yu, Yang, "Large-Margin Softmax Loss for Convolutional Neural Networks", ICML 2016, eq. 4 to 7,
+    Reference: Liu, Wen, Yu, Yang, "Large-Margin Softmax Loss for Convolutional Neural Networks", ICML 2016,
     https://arxiv.org/abs/1612.02295.
     """
 

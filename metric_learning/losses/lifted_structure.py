@@ -49,7 +49,7 @@ class LiftedStructure(TupleLoss):
         0.049066
 
     Reference: Oh Song, Xiang, Jegelka, Savarese, "Deep Metric Learning via Lifted Structured Feature Embedding",
-    CVPR 2016, eq. 4, https://arxiv.org/abs/1511.06452.
+    CVPR 2016, https://arxiv.org/abs/1511.06452.
     """
 
     def __init__(

@@ -26,9 +26,10 @@ class Manifold(ClassLoss):
     is summed over s(i, k) = F_ik (intrinsic) and s(i, k) = cos(F_i, F_k), the cosine of rows (context), the second
     times `context_weight`.
 
-    As in the paper, one proxy stands for several classes drawn at random when `num_proxies` is below the number of
-    classes; the paper joins several such encoders, each with other proxies, into an ensemble. Differs from
-    pytorch-metric-learning, which takes no labels and draws new proxies for the rows at every call.
+    When `num_proxies` is below the number of classes, one proxy stands for several classes drawn at random. Differs
+    from the paper: it joins several encoders into an ensemble, each with other proxies, and estimates hard proxies that
+    lie close to one another; here they are learned like any weight. Differs from pytorch-metric-learning, which takes
+    no labels and draws new proxies for the rows at every call.
 
     For a row of several proxies, their mean similarity stands for s(i, y); a row without class costs nothing.
 
@@ -57,7 +58,8 @@ class Manifold(ClassLoss):
         >>> round(float(loss([0], [[1.0, 1.0]])), 4)  # both proxies are as near: log(1 + e^.0005)
         0.6934
 
-    Reference: Aziere, Todorovic, "Ensemble Deep Manifold Similarity Learning using Hard Proxies", CVPR 2019.
+    Reference: Aziere, Todorovic, "Ensemble Deep Manifold Similarity Learning using Hard Proxies", CVPR 2019,
+    https://openaccess.thecvf.com/content_CVPR_2019/papers/Aziere_Ensemble_Deep_Manifold_Similarity_Learning_Using_Hard_Proxies_CVPR_2019_paper.pdf.
     """
 
     def __init__(

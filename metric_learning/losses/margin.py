@@ -5,14 +5,14 @@ import tensorflow as tf
 
 from metric_learning.losses.checks import check_average, check_choice, check_not_negative
 from metric_learning.losses.class_loss import ClassVectors
-from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_of_anchors, share_mean
 from metric_learning.relations import as_labels
 from metric_learning.selections import Pairs, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Margin(InformedLoss):
+class Margin(TupleLoss):
     """Pulls positives within a boundary and pushes negatives beyond it, each by a margin.
 
     Over the triplets (a, p, n), the sum of
@@ -23,17 +23,18 @@ class Margin(InformedLoss):
     the anchor.
 
     Differs from the paper: a boundary per image is not offered, and with per_class it is one number and not the sum of
-    a common part and one of the class. The paper samples its triplets by `miners.DistanceWeighted`.
+    a common part and one of the class; the authors' code also divides nu times the sum of the boundaries by the terms
+    above 0. The paper samples its triplets by `miners.DistanceWeighted`.
 
     Args:
-        margin: at least 0 (alpha), in units of the distance.
+        margin: at least 0 (alpha), in units of the distance; 0.2 in the paper.
         boundary: b (beta), where a learned one begins; 1.2 suits Euclidean distances of unit rows, 0.5 cosine ones.
         learned: "one" boundary for all, one "per_class", or "none", which keeps b as it is.
         boundary_weight: at least 0 (nu), pulls learned boundaries down. Without it, they rise or fall until as many
             positive terms as negative ones are above 0.
         num_classes: C, for learned="per_class"; labels are then 0 to C - 1. None when it is not known yet: `build` says
             it then, as train.py does with the classes of the training data.
-        average: "active" divides by the terms above 0, as the paper's code does, "selected" by all terms.
+        average: "active" divides by the terms above 0, as the authors' code does, "selected" by all terms.
         distance: see `metric_learning.distances`; "euclidean" of unit rows in the paper.
         miner: which triplets; None for all. Pairs stand for every positive with every negative of the same anchor.
         reduction: as in Keras.
@@ -52,7 +53,7 @@ class Margin(InformedLoss):
         >>> float(loss([0, 0, 1], [[0.0], [1.0], [1.5]]))  # .25 + 0 and .25 + .75, of which 3 are above 0
         0.4166666567325592
 
-    Reference: Wu, Manmatha, Smola, Krähenbühl, "Sampling Matters in Deep Embedding Learning", ICCV 2017, eq. 4 and 5,
+    Reference: Wu, Manmatha, Smola, Krähenbühl, "Sampling Matters in Deep Embedding Learning", ICCV 2017, section 4,
     https://arxiv.org/abs/1706.07567.
     """
 

@@ -23,8 +23,8 @@ class MultiSimilarity(TupleLoss):
     the authors' code uses 0.5, which pulls less at positives that are near, and negative_scale 40.
 
     Args:
-        positive_scale: alpha, above 0.
-        negative_scale: beta, above 0; the larger, the more only the nearest negative counts.
+        positive_scale: alpha, above 0; 2 in the paper.
+        negative_scale: beta, above 0; 50 in the paper. The larger, the more only the nearest negative counts.
         base: lambda, a similarity.
         distance: see `metric_learning.distances`; the similarity is cos, the dot product, or minus the distance.
         miner: which pairs, each once; None for all.
@@ -44,7 +44,7 @@ class MultiSimilarity(TupleLoss):
         0.623
 
     Reference: Wang, Han, Huang, Dong, Scott, "Multi-Similarity Loss with General Pair Weighting for Deep Metric
-    Learning", CVPR 2019, eq. 15, https://arxiv.org/abs/1904.06627.
+    Learning", CVPR 2019, https://arxiv.org/abs/1904.06627.
     """
 
     def __init__(

@@ -53,7 +53,8 @@ class NPairs(DistanceLoss):
         >>> round(float(n_pairs([0, 1, 0, 1], [[1.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 2.0]])), 4)
         0.1657
 
-    Reference: Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NIPS 2016, eq. 7.
+    Reference: Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NIPS 2016,
+    https://papers.nips.cc/paper/2016/file/6b180037abbebea991d8b1232f8a8ca9-Paper.pdf.
     """
 
     takes_grades = True

@@ -41,7 +41,8 @@ class Nca(TupleLoss):
         >>> round(float(Nca(distance="euclidean")([0, 0, 1], [[0.0], [0.0], [1.098612]])), 4)
         0.25
 
-    Reference: Goldberger, Roweis, Hinton, Salakhutdinov, "Neighbourhood Components Analysis", NIPS 2004, eq. 2 to 6.
+    Reference: Goldberger, Roweis, Hinton, Salakhutdinov, "Neighbourhood Components Analysis", NIPS 2004,
+    https://www.cs.toronto.edu/~hinton/absps/nca.pdf.
     """
 
     def __init__(

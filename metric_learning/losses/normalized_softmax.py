@@ -35,7 +35,7 @@ class NormalizedSoftmax(ClassLoss):
         >>> round(float(loss([0], [[3.0, 0.0]])), 4)  # -log(e^2 / (e^2 + 1))
         0.1269
 
-    Reference: Zhai, Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019, eq. 2,
+    Reference: Zhai, Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019,
     https://arxiv.org/abs/1811.12649.
     """
 

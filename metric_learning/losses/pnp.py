@@ -26,14 +26,14 @@ class Pnp(DistanceLoss):
     The I variants care most for positives far behind, the D variants, which the paper finds better, for those almost
     in front: a class whose positives lie in several clusters is not torn out of them.
 
-    Differs from the paper: nothing with distance "cosine". Some libraries count the anchor as its own positive, which
-    only lowers the mean; here it is none.
+    Differs from the paper: nothing with distance "cosine". The authors' code counts the anchor as its own positive,
+    which only lowers the mean; here it is none.
 
     Args:
         variant: one of Ds, Dq, Iu, Ib, O.
-        alpha: above 0, of Dq; 8 in the paper.
-        b: above 0, of Ib; 2 in the paper.
-        temperature: above 0, in units of the distance; 0.01 in the paper.
+        alpha: at least 1 in the paper, above 0 here, of Dq; 4 in the authors' best run.
+        b: above 0, of Ib; 2 in the authors' code.
+        temperature: above 0, in units of the distance; 0.01 in the authors' code.
         distance: see `metric_learning.distances`.
         reduction: as in Keras.
         name: as in Keras.
@@ -50,7 +50,7 @@ class Pnp(DistanceLoss):
         0.5
 
     Reference: Li, Min, Song, Zhou, Wang, "Rethinking the Optimization of Average Precision: Only Penalizing Negative
-    Instances before Positive Ones is Enough", AAAI 2022, eq. 7 to 15, https://arxiv.org/abs/2102.04640
+    Instances before Positive Ones is Enough", AAAI 2022, eq. 5 to 13, https://arxiv.org/abs/2102.04640
     """
 
     def __init__(

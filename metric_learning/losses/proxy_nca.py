@@ -45,7 +45,7 @@ class ProxyNca(ClassLoss):
         -1.3069
 
     Reference: Movshovitz-Attias, Toshev, Leung, Ioffe, Singh, "No Fuss Distance Metric Learning using Proxies",
-    ICCV 2017, eq. 6, https://arxiv.org/abs/1703.07464; ProxyNCA++: https://arxiv.org/abs/2004.01113.
+    ICCV 2017, https://arxiv.org/abs/1703.07464; ProxyNCA++: https://arxiv.org/abs/2004.01113.
     """
 
     def __init__(

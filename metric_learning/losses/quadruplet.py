@@ -25,10 +25,11 @@ class Quadruplet(TupleLoss):
     The second term makes classes compact wherever they lie, not only around the anchor.
 
     With `adaptive_weights=(w_1, w_2)` the margins follow the batch: w_t * (mean negative distance - mean positive
-    distance), at least 0, taken as constants. The paper uses (1, 0.5).
+    distance), at least 0, taken as constants, where the paper's gradient goes through them. The paper uses (1, 0.5).
 
-    Differs from the paper: the distance is that of the embeddings instead of a learned two-way softmax; each sum is a
-    mean. Unlike some implementations, m and n are of different classes by label, and neither is the anchor's.
+    Differs from the paper: the distance is that of the embeddings instead of the square of a learned two-way softmax;
+    each sum is a mean. Unlike some implementations, m and n are of different classes by label, and neither is the
+    anchor's.
 
     Args:
         margin: alpha_1, at least 0, in units of the distance.
@@ -56,7 +57,7 @@ class Quadruplet(TupleLoss):
         0.6
 
     Reference: Chen, Chen, Zhang, Huang, "Beyond Triplet Loss: A Deep Quadruplet Network for Person Re-Identification",
-    CVPR 2017, eq. 5 and 6, https://arxiv.org/abs/1704.01719
+    CVPR 2017, sections 3.2 and 3.3, https://arxiv.org/abs/1704.01719
     """
 
     def __init__(

@@ -20,14 +20,15 @@ class RankedList(DistanceLoss):
     The loss is the mean over all anchors. Positives need not fall to a point, so a class keeps its structure.
 
     Differs from the paper: nothing with distance "euclidean" and unit rows. Some libraries take gradients through the
-    weights, and add 1e-5 to each.
+    weights, and add 1e-5 to each. The authors' code also weighs an anchor by the sum of its weights.
 
     Args:
-        margin: at least 0, between the two balls; 0.4 in the paper.
-        alpha: at least 0, the radius of the larger ball, in units of the distance; 1.2 in the paper.
-        positive_temperature: at least 0; 0 weighs all violating positives alike, as in the paper.
-        negative_temperature: at least 0; 10 in the paper.
-        balance: in [0, 1], the weight of the negatives; 0.5 in the paper.
+        margin: at least 0, between the two balls; 0.4 in the authors' code (0.2 for birds).
+        alpha: at least 0, the radius of the larger ball, in units of the distance; 1.2 in the authors' code (1.4 for
+            birds).
+        positive_temperature: at least 0; 0 weighs all violating positives alike, as in the authors' code.
+        negative_temperature: at least 0; 10 in the authors' code.
+        balance: in [0, 1], lambda, the weight of the negatives; 0.5 is usual.
         distance: see `metric_learning.distances`.
         reduction: as in Keras.
         name: as in Keras.

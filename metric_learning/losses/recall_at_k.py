@@ -26,9 +26,9 @@ class RecallAtK(DistanceLoss):
     reachable=True, and counts the anchor as the first of its own list, which shifts k by one and is left out too.
 
     Args:
-        k: whole numbers of at least 1; (1, 2, 4, 8, 16) in the paper.
-        temperature: above 0, of the ranks, in units of the distance; 0.01 in the paper.
-        rank_temperature: above 0, of the cut at k, in ranks; 1 in the paper.
+        k: whole numbers of at least 1; (1, 2, 4, 8, 16) in the authors' code.
+        temperature: above 0, of the ranks, in units of the distance; 0.01 in the authors' code.
+        rank_temperature: above 0, of the cut at k, in ranks; the authors' code has k itself for each k.
         reachable: divide by min(k, |P|), the most positives that k places hold, and let no more than k count. A class
             of more than k other rows then can reach a loss of 0.
         distance: see `metric_learning.distances`.
@@ -49,7 +49,7 @@ class RecallAtK(DistanceLoss):
         [1.125, 1.125, 0.0]
 
     Reference: Patel, Tolias, Matas, "Recall@k Surrogate Loss with Large Batches and Similarity Mixup", CVPR 2022,
-    eq. 4 to 6, https://arxiv.org/abs/2108.11179
+    https://arxiv.org/abs/2108.11179
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class Sigmoid(TupleLoss):
         >>> round(float(sigmoid([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])), 4)
         0.6265
 
-    Reference: Zhai, Mustafa, Kolesnikov, Beyer, "Sigmoid Loss for Language Image Pre-Training", ICCV 2023, section 3.2,
+    Reference: Zhai, Mustafa, Kolesnikov, Beyer, "Sigmoid Loss for Language Image Pre-Training", ICCV 2023,
     https://arxiv.org/abs/2303.15343.
     """
 

@@ -40,7 +40,7 @@ class SmoothAp(DistanceLoss):
         0.5
 
     Reference: Brown, Xie, Kalogeiton, Zisserman, "Smooth-AP: Smoothing the Path Towards Large-Scale Image Retrieval",
-    ECCV 2020, eq. 5 and 6, https://arxiv.org/abs/2007.12163
+    ECCV 2020, https://arxiv.org/abs/2007.12163
     """
 
     def __init__(self, *, temperature=0.01, distance="cosine", reduction="sum_over_batch_size", name=None):

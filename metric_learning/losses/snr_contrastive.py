@@ -4,13 +4,13 @@ import keras
 import tensorflow as tf
 
 from metric_learning.losses.checks import check_average, check_not_negative
-from metric_learning.losses.informed_loss import InformedLoss
+from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class SnrContrastive(InformedLoss):
+class SnrContrastive(TupleLoss):
     """Pulls positives within one margin of the anchor and pushes negatives beyond another, by SNR distance.
 
     With d(a, x) = var(a - x) / var(a), the mean over positive pairs plus the mean over negative pairs of

@@ -50,7 +50,7 @@ class SoftNearestNeighbor(TupleLoss):
 
     References:
         Frosst, Papernot, Hinton, "Analyzing and Improving Representations with the Soft Nearest Neighbor Loss",
-        ICML 2019, eq. 1 and 2, https://arxiv.org/abs/1902.01889;
+        ICML 2019, https://arxiv.org/abs/1902.01889;
         Salakhutdinov, Hinton, "Learning a Nonlinear Embedding by Preserving Class Neighbourhood Structure",
         AISTATS 2007.
     """

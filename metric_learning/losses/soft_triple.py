@@ -26,10 +26,10 @@ class SoftTriple(ClassLoss):
 
     Args:
         margin: at least 0, delta; the paper's is 0.01.
-        scale: above 0, lambda; the paper's is 20.
+        scale: above 0, lambda; 20 in the authors' code.
         temperature: above 0, gamma; the paper's is 0.1. The smaller, the more the nearest centre stands for its class.
-        penalty: at least 0, tau; the paper's is 0.2.
-        vectors_per_class: at least 1, K; the paper's is 10 for classes of many items, and 2 for classes of about five.
+        penalty: at least 0, tau; 0.2 in the authors' code.
+        vectors_per_class: at least 1, K; the paper's is 10, for classes of many items. Small classes need fewer.
         num_classes: see `ClassLoss`.
         embedding_dim: see `ClassLoss`.
         reduction: as in Keras.
@@ -48,7 +48,7 @@ class SoftTriple(ClassLoss):
         0.4133
 
     Reference: Qian, Shang, Sun, Hu, Li, Jin, "SoftTriple Loss: Deep Metric Learning Without Triplet Sampling",
-    ICCV 2019, eq. 10 to 14, https://arxiv.org/abs/1909.05235.
+    ICCV 2019, https://arxiv.org/abs/1909.05235.
     """
 
     def __init__(

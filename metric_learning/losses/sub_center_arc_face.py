@@ -39,7 +39,7 @@ class SubCenterArcFace(ClassLoss):
         0.1595
 
     Reference: Deng, Guo, Liu, Gong, Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web
-    Faces", ECCV 2020, eq. 5, https://doi.org/10.1007/978-3-030-58621-8_43.
+    Faces", ECCV 2020, https://doi.org/10.1007/978-3-030-58621-8_43.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class Triplet(TupleLoss):
         0.6
 
     References:
-        Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015, eq. 2, https://arxiv.org/abs/1503.03832;
+        Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015, eq. 3, https://arxiv.org/abs/1503.03832;
         Hermans, Beyer, Leibe, "In Defense of the Triplet Loss", 2017, https://arxiv.org/abs/1703.07737.
     """
 

@@ -26,7 +26,7 @@ class TupletMargin(TupleLoss):
 
     Args:
         slack: beta, in [0, pi/2], in radians; 0.1 (5.7 degrees) in the paper.
-        scale: s, above 0; 64 in the paper, 32 for small sets.
+        scale: s, above 0; 64 is usual.
         distance: "cosine", and no other; it is there so that a run can check that all its parts agree.
         miner: which pairs; None for all. A pair in several selected triplets counts several times.
         reduction: as in Keras.
@@ -44,7 +44,8 @@ class TupletMargin(TupleLoss):
         >>> round(float(loss([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])), 4)  # log(1 + e^-1)
         0.3133
 
-    Reference: Yu, Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019, eq. 5.
+    Reference: Yu, Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019,
+    https://openaccess.thecvf.com/content_ICCV_2019/html/Yu_Deep_Metric_Learning_With_Tuplet_Margin_Loss_ICCV_2019_paper.html.
     """
 
     def __init__(
