@@ -16,7 +16,7 @@ TO_SQUARED = {
 }
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class Angular(Miner):
     """One triplet a positive pair: the negative n that sees the pair under the largest angle, if above a threshold.

@@ -11,7 +11,7 @@ from miners.miner import Miner
 KINDS = ("easy", "semi_hard", "hard", "all")
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class BatchEasyHard(Miner):
     """How hard the positive and the negative of each anchor are, chosen apart from each other.

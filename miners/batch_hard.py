@@ -9,7 +9,7 @@ from metric_learning.selections import Triplets
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class BatchHard(Miner):
     """One triplet an anchor: its farthest positive and its nearest negative.

@@ -2,12 +2,11 @@
 
 import tensorflow as tf
 
+from metric_learning.nearest import MOST_FOR_A_LOOP
 from metric_learning.selections import at, largest_count, next_column
 from miners.draws import uniform_like
 
 PICKS = ("random", "hardest", "easiest")
-# Positives of an anchor up to which going through them beats sorting, as in SemiHard.
-MOST_FOR_A_LOOP = 16
 # Steps of this length spread any number of points evenly over [0, 1).
 GOLDEN = 0.6180339887
 

@@ -17,7 +17,7 @@ TO_EUCLIDEAN = {
 }
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class DistanceWeighted(Miner):
     """One triplet a positive pair, its negative drawn with probability proportional to 1 / q(d_an).

@@ -11,7 +11,7 @@ from miners.miner import Miner
 NEGATIVES = ("semi_hard", "hard")
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class EasyPositive(Miner):
     """One triplet an anchor: its nearest positive, and a hard or semi-hard negative.

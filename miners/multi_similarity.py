@@ -9,7 +9,7 @@ from metric_learning.selections import Pairs
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class MultiSimilarity(Miner):
     """Positives farther than the nearest negative minus epsilon, negatives nearer than the farthest positive plus it.

@@ -9,7 +9,7 @@ from metric_learning.selections import Quadruplets, Triplets
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class Packed(Miner):
     """Rows 3i, 3i + 1, 3i + 2 are an anchor, its positive and its negative; no others are compared.

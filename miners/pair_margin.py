@@ -9,7 +9,7 @@ from metric_learning.selections import Pairs
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class PairMargin(Miner):
     """Every positive with d_ap > positive_margin, every negative with d_an < negative_margin.

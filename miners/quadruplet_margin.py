@@ -13,7 +13,7 @@ NEGATIVES = ("random", "hardest")
 SECOND_NEGATIVES = ("semi_hard", "hard")
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class QuadrupletMargin(Miner):
     """The quadruplets of a positive loss under adaptive margins: the paper's margin-based online hard negative mining.

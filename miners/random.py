@@ -10,7 +10,7 @@ from miners.draws import uniform_like
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class Random(Miner):
     """All positives of an anchor, and k of its negatives, each as likely as any other.

@@ -11,7 +11,7 @@ from miners.draws import uniform
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class Schedule(Miner):
     """`first` until step `begin`, `then` from step `end` on; in between, more and more anchors go over to `then`.

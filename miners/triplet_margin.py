@@ -12,7 +12,7 @@ from miners.miner import Miner
 KINDS = ("all", "hard", "semi_hard", "easy")
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class TripletMargin(Miner):
     """One triplet a positive pair, of those whose gap d_an - d_ap is of a kind.

@@ -10,7 +10,7 @@ from miners.draws import uniform_like
 from miners.miner import Miner
 
 
-@keras.saving.register_keras_serializable(package="metric_learning")
+@keras.saving.register_keras_serializable(package="miners")
 @dataclasses.dataclass(frozen=True)
 class UniformHistogram(Miner):
     """Pairs spread evenly over distance, so that the rare near and far ones count as much as the many between.
