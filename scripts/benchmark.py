@@ -35,6 +35,7 @@ SORTING_LOSSES = {
 SORTING_MINERS = {
     *("batch_easy_hard", "distance_weighted", "easy_positive", "hard_negatives", "hard_pairs", "quadruplet_margin"),
     *("random", "schedule", "semi_hard", "triplet_margin", "uniform_histogram"),
+    *("angular", "multi_similarity", "pair_margin"),  # of their pairs, triplets are made, as of all pairs
 }
 # Bars: times the floor at a size and layout, matrices of B x B, traces after the first, and speed against the peer.
 MASK_BARS = {(size, layout): 3.0 for size in (1024, 4096) for layout in LAYOUTS}

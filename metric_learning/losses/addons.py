@@ -19,6 +19,7 @@ from metric_learning.distances import pairwise
 from metric_learning.losses.checks import check_choice
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.masked import log_sum_exp, mean_per_anchor
+from metric_learning.nearest import nearest_farther
 from metric_learning.relations import as_labels, relate
 from metric_learning.selections import at
 
@@ -91,13 +92,8 @@ class TripletSemiHardLoss(_TripletLoss):
         super().__init__(margin, distance_metric, reduction, name)
 
     def per_anchor(self, distances, positive_mask, negative_mask):
-        fixed = tf.stop_gradient(distances)
-        to_negatives = tf.where(negative_mask, fixed, float("inf"))
-        order = tf.argsort(to_negatives, axis=1, stable=True)
-        num_nearer = tf.searchsorted(at(to_negatives, order), fixed, side="right")
-        found = num_nearer < tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
-        nearest = at(distances, at(order, tf.where(found, num_nearer, 0)))
-        to_negative = tf.where(found, nearest, _largest(distances, negative_mask)[:, None])
+        negative, found = nearest_farther(tf.stop_gradient(distances), positive_mask, negative_mask)
+        to_negative = tf.where(found, at(distances, negative), _largest(distances, negative_mask)[:, None])
         costs = tf.nn.relu(distances - to_negative + self.margin)
         return mean_per_anchor(costs, tf.cast(positive_mask, tf.float32))
 

@@ -68,26 +68,19 @@ class LiftedStructure(TupleLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+        """The references, None where the anchors are compared with each other."""
+        return ref_embeddings
+
+    def per_anchor(self, distances, positive_mask, negative_mask, references=None):
         pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
         nearness = self.scale * (self.margin - distances)
         of_anchors = _log_sum(nearness, pairs.negative_weights)
+        of_references = of_anchors
+        if references is not None:
+            of_references = _of_references(nearness, pairs.negative_weights, of_anchors, positive_mask | negative_mask)
 
-        # A reference that is an anchor is of its own row, and so neither positive nor negative there.
-        # As a product, since a search for the row along the columns takes longer than all the rest.
-        own = tf.cast(~(positive_mask | negative_mask), tf.float32)
-        found = tf.matmul(own, tf.stack([of_anchors, tf.ones_like(of_anchors)], axis=1), transpose_a=True)
-        is_anchor = found[:, 1] > 0.0
-        of_own_rows = found[:, 0] / tf.where(is_anchor, found[:, 1], 1.0)
-
-        def with_columns():
-            of_columns = _log_sum(tf.transpose(nearness), tf.transpose(pairs.negative_weights))
-            return tf.where(is_anchor, of_own_rows, of_columns)
-
-        # Within a batch all are anchors, and the columns need not be looked at.
-        of_references = tf.cond(tf.reduce_all(is_anchor), lambda: of_own_rows, with_columns)
-
-        both = _log_add(of_anchors[:, None], of_references[None, :])
+        both = _log_add(of_anchors, of_references)
         costs = 0.5 * tf.square(tf.nn.relu(both / self.scale + distances))
         weights = pairs.positive_weights
         return share_mean(tf.reduce_sum(weights * costs, axis=1), tf.reduce_sum(weights))
@@ -100,7 +93,24 @@ def _log_sum(logits, weights):
     return tf.where(tf.reduce_any(weights > 0.0, axis=1), log_sum_exp(logits, weights), NOTHING)
 
 
+def _of_references(nearness, negative_weights, of_anchors, others):
+    """The log sum of each reference, [M]: that of the same row if it is an anchor too, else over the anchors."""
+    # A reference that is an anchor is of its own row, and so neither positive nor negative there.
+    # As a product, since a search for the row along the columns takes longer than all the rest.
+    own = tf.cast(~others, tf.float32)
+    found = tf.matmul(own, tf.stack([of_anchors, tf.ones_like(of_anchors)], axis=1), transpose_a=True)
+    is_anchor = found[:, 1] > 0.0
+    of_columns = _log_sum(tf.transpose(nearness), tf.transpose(negative_weights))
+    return tf.where(is_anchor, found[:, 0] / tf.where(is_anchor, found[:, 1], 1.0), of_columns)
+
+
+@tf.custom_gradient
 def _log_add(x, y):
-    """log(exp(x) + exp(y)), of which each gets its share of the gradient, half and half where they are equal."""
-    larger = tf.stop_gradient(tf.maximum(x, y))
-    return larger + tf.math.log(tf.exp(x - larger) + tf.exp(y - larger))
+    """log(exp(x_i) + exp(y_j)), [B, M], of which each gets its share of the gradient."""
+    differences = x[:, None] - y[None, :]
+
+    def grad(upstream):
+        of_x = upstream * tf.sigmoid(differences)
+        return tf.reduce_sum(of_x, axis=1), tf.reduce_sum(upstream - of_x, axis=0)
+
+    return tf.maximum(x[:, None], y[None, :]) + tf.math.log(1.0 + tf.exp(-tf.abs(differences))), grad

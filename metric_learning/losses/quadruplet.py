@@ -122,7 +122,7 @@ class Quadruplet(TupleLoss):
 
     def _all(self, distances, negative_mask, pairs, first_margin, second_margin):
         first, first_active = sum_over_all_triplets(
-            distances, *pairs, lambda differences: tf.nn.relu(differences + first_margin)
+            distances, *pairs, lambda differences: tf.nn.relu(differences + first_margin), margin=first_margin
         )
         second, second_count, second_active = _sum_over_all_second_terms(
             distances, negative_mask, pairs.positive_weights, pairs.negative_weights, second_margin

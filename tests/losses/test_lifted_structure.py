@@ -192,6 +192,11 @@ def test_angular_by_hand():
     np.testing.assert_allclose(Angular()([0, 0, 1], rows), math.log(1 + math.exp(4)), rtol=1e-5)
 
 
+def test_angular_of_many_positives_is_a_product_of_all_rows(batch, every_pair, agrees, monkeypatch):
+    monkeypatch.setattr("metric_learning.losses.angular.MOST_FOR_A_LOOP", 2)  # a class of the batch has 4 rows
+    agrees(Angular(), lambda rows: angular_oracle(rows, *every_pair(batch.labels)), *batch, atol=1e-5)
+
+
 def test_angular_counts_a_negative_only_where_both_ends_have_it(batch):
     """Rows of two classes: c is a negative of a, but not of its positive p, so that no triangle of the three is one."""
     rows = np.array([[1.0, 0.2], [0.3, 1.0], [0.8, -0.4], [-0.2, 0.9]])

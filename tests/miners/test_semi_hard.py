@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from miners import SemiHard, semi_hard
+from metric_learning import nearest
+from miners import SemiHard
 
 
 def oracle(distances, positive_mask, negative_mask, farthest_if_none):
@@ -24,7 +25,7 @@ def oracle(distances, positive_mask, negative_mask, farthest_if_none):
 def test_takes_the_nearest_negative_farther_than_each_positive(
     problems, farthest_if_none, most_for_a_loop, monkeypatch
 ):
-    monkeypatch.setattr(semi_hard, "MOST_FOR_A_LOOP", most_for_a_loop)
+    monkeypatch.setattr(nearest, "MOST_FOR_A_LOOP", most_for_a_loop)
     miner = SemiHard(farthest_if_none=farthest_if_none)
     for name, problem in problems.items():
         distances, _, negative_mask = problem

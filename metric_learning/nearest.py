@@ -1,0 +1,66 @@
+"""For each positive pair, the nearest negative that is still farther than the positive: semi-hard."""
+
+import tensorflow as tf
+
+from metric_learning.selections import at, largest_count, next_column
+
+# Positives of an anchor up to which going through them beats sorting: measured with 512 and 1,024 rows on two cores.
+MOST_FOR_A_LOOP = 16
+
+
+def nearest_farther(distances, positive_mask, negative_mask):
+    """argmin {d_an : d_an > d_ap} of each positive pair (a, p), in O(B x M) memory.
+
+    Args:
+        distances: [B, M] float32 without gradient.
+        positive_mask: [B, M] boolean.
+        negative_mask: [B, M] boolean.
+
+    Returns:
+        [B, M] int32, the column of the negative of the pair of a row and a column, and [B, M] boolean, whether there is
+        one; false where the pair is no positive one.
+    """
+    few = largest_count(positive_mask) <= MOST_FOR_A_LOOP
+    return tf.cond(
+        few,
+        lambda: _by_loop(distances, positive_mask, negative_mask),
+        lambda: _by_sorting(distances, positive_mask, negative_mask),
+    )
+
+
+def _by_loop(distances, positive_mask, negative_mask):
+    """One positive of every anchor at a time: a few passes over [B, M] each."""
+    columns = tf.range(tf.shape(distances)[1])[None, :]
+
+    def add(slot, previous, negative, found):
+        positive, exists = next_column(positive_mask, previous)
+        farther = negative_mask & (distances > at(distances, positive[:, None]))
+        nearest = tf.argmin(tf.where(farther, distances, float("inf")), axis=1, output_type=tf.int32)
+        here = exists[:, None] & (columns == positive[:, None])
+        return (
+            slot + 1,
+            tf.where(exists, positive, previous),
+            tf.where(here, nearest[:, None], negative),
+            tf.where(here, tf.reduce_any(farther, axis=1, keepdims=True), found),
+        )
+
+    state = (
+        0,
+        -tf.ones_like(distances[:, 0], tf.int32),
+        tf.zeros_like(distances, tf.int32),
+        tf.zeros_like(positive_mask),
+    )
+    num_slots = largest_count(positive_mask)
+    return tf.while_loop(lambda slot, *_: slot < num_slots, add, state)[2:]
+
+
+def _by_sorting(distances, positive_mask, negative_mask):
+    """The same for classes of any size: a sort of each row, and a search in it for each pair."""
+    to_negatives = tf.where(negative_mask, distances, float("inf"))
+    order = tf.argsort(to_negatives, axis=1, stable=True)
+    num_negatives = tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
+    # What is no positive is looked for where the search is short: most of the time goes into the turns of a search.
+    to_positives = tf.where(positive_mask, distances, float("-inf"))
+    num_nearer = tf.searchsorted(at(to_negatives, order), to_positives, side="right")
+    negative = at(order, tf.minimum(num_nearer, tf.shape(distances)[1] - 1))
+    return negative, positive_mask & (num_nearer < num_negatives)
