@@ -37,6 +37,8 @@ SORTING_MINERS = {
     *("random", "schedule", "semi_hard", "triplet_margin", "uniform_histogram"),
     *("angular", "multi_similarity", "pair_margin"),  # of their pairs, triplets are made, as of all pairs
 }
+# With all tuples it takes a pass over [B, B] for every positive pair, which is for small batches only.
+USUAL_MINERS = {"quadruplet": "semi_hard"}
 # Bars: times the floor at a size and layout, matrices of B x B, traces after the first, and speed against the peer.
 MASK_BARS = {(size, layout): 3.0 for size in (1024, 4096) for layout in LAYOUTS}
 SORT_BARS = {(1024, "4 per class"): 12.0, (1024, "10 classes"): 25.0}
@@ -70,22 +72,28 @@ def main(only="", sizes="128,512,1024,4096", turns=5, seconds=90, step_seconds=5
 def subjects(only):
     """(loss, miner) of every loss with all its tuples, then of triplets with every miner."""
     losses, miners = (sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("loss", "miner"))
-    found = [(loss, "none") for loss in losses] + [("triplet", miner) for miner in miners if miner != "none"]
+    found = [(loss, USUAL_MINERS.get(loss, "none")) for loss in losses]
+    found += [("triplet", miner) for miner in miners if miner != "none"]
     wanted = set(filter(None, only.split(",")))
     unknown = wanted - {*losses, *miners}
     if unknown:
         raise ValueError(f"no loss or miner is named {', '.join(sorted(unknown))}")
-    return [pair for pair in found if not wanted or (pair[0] if pair[1] == "none" else pair[1]) in wanted]
+    return [pair for pair in found if not wanted or pair[is_about_the_miner(*pair)] in wanted]
+
+
+def is_about_the_miner(loss, miner):
+    return loss == "triplet" and miner != "none"
 
 
 def measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer):
     """The rows of one subject, whatever happens to it."""
-    is_sorting = loss in SORTING_LOSSES if miner == "none" else miner in SORTING_MINERS
+    of_miner = is_about_the_miner(loss, miner)
+    is_sorting = miner in SORTING_MINERS if of_miner else loss in SORTING_LOSSES
     bars = SORT_BARS if is_sorting else MASK_BARS
     cells = [(layout, size) for layout in LAYOUTS for size in sizes]
     rows = {
         cell: {
-            "subject": loss if miner == "none" else f"{loss} + {miner}",
+            "subject": f"{loss} + {miner}" if of_miner else loss,
             "kind": "sort" if is_sorting else "mask",
             "layout": cell[0],
             "size": cell[1],
@@ -97,7 +105,7 @@ def measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer):
     peer = Worker(seconds / 2, loss=loss, miner=miner, side="peer") if with_peer and PEER_SIZE in sizes else None
     try:
         about = ours.ask(do="describe") | ours.ask(do="choose", size=min(512, max(sizes)))
-        if miner != "none":
+        if of_miner:
             about["family"] = "miners"
         for row in rows.values():
             row |= about
