@@ -34,8 +34,9 @@ ALONE = {name: (f"loss={name}", "miner=none") for name in LOSSES}
 # It remembers the batches before; with this it knows the last one only, and so is a function of its arguments.
 FORGETFUL = ("loss.momentum=1.0",)
 ALONE["dynamic_soft_margin"] += FORGETFUL
-WITH_MINER = {f"{name}-semi_hard": (f"loss={name}", "miner=semi_hard") for name in MINED}
-WITH_MINER["dynamic_soft_margin-semi_hard"] += FORGETFUL
+# One of each way to read a selection: weighted pairs, sets of pairs, logits, triplets, quadruplets, learned boundaries.
+CONVERTING = ("contrastive", "multi_similarity", "nt_xent", "adaptive_triplet", "quadruplet", "margin")
+WITH_MINER = {f"{name}-semi_hard": (f"loss={name}", "miner=semi_hard") for name in CONVERTING}
 # Not packed: the rows of the batch are no tuples.
 TUPLES_OF_LABELS = [miner for miner in MINERS if miner not in ("none", "packed")]
 WITH_MINER |= {f"triplet-{miner}": ("loss=triplet", f"miner={miner}") for miner in TUPLES_OF_LABELS}
@@ -96,7 +97,7 @@ def test_every_file_is_a_loss_with_an_oracle_and_every_loss_has_a_file(build):
     for name, class_name in built.items():
         assert (ROOT / f"tests/losses/test_{name}.py").exists() or class_name in tests, f"{name} has no oracle"
     assert ONE_SIDED | PAIRED_BY_POSITION | SINGLE_LABEL <= set(LOSSES)
-    assert DRAWN | KNOW_THE_SPHERE | OWN_BATCH <= set(MINERS)
+    assert DRAWN | KNOW_THE_SPHERE | OWN_BATCH <= set(MINERS) and set(CONVERTING) <= set(MINED)
 
 
 @every_loss
