@@ -27,8 +27,7 @@ KNOW_THE_SPHERE = {"angular", "distance_weighted"}
 OWN_BATCH = {"angular", "packed"}
 # The losses that pair a row with the next one of its label.
 PAIRED_BY_POSITION = {"barlow_twins", "vicreg"}
-# The loss of a single right answer.
-SINGLE_LABEL = {"sparse_categorical_crossentropy"}
+SINGLE_LABEL = {"sparse_categorical_crossentropy"}  # one right answer
 
 ALONE = {name: (f"loss={name}", "miner=none") for name in LOSSES}
 # It remembers the batches before; with this it knows the last one only, and so is a function of its arguments.
