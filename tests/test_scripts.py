@@ -150,7 +150,9 @@ def test_peers_and_kinds_name_what_there_is(benchmark):
     miners = {path.stem for path in (ROOT / "conf/miner").glob("*.yaml")}
     assert set(subject.PEER_LOSSES) | benchmark.SORTING_LOSSES <= set(LOSSES)
     assert set(subject.PEER_MINERS) | benchmark.SORTING_MINERS <= miners
-    assert benchmark.subjects("")[: len(LOSSES)] == [(loss, "none") for loss in LOSSES]
+    usual = benchmark.USUAL_MINERS
+    assert benchmark.subjects("")[: len(LOSSES)] == [(loss, usual.get(loss, "none")) for loss in LOSSES]
+    assert set(usual) <= set(LOSSES) and set(usual.values()) <= miners
     assert benchmark.subjects("semi_hard,cosine") == [("cosine", "none"), ("triplet", "semi_hard")]
     with pytest.raises(ValueError, match="no loss or miner is named tripplet"):
         benchmark.subjects("tripplet")
