@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 
 import pytest
 from PIL import Image
@@ -36,9 +37,13 @@ def test_offline_run_records_config_scalars_pictures_summary_and_artifact(tmp_pa
     monkeypatch.delenv("WANDB_MODE", raising=False)
     live(WandbTracking(artifact=True), tmp_path, picture)
     folder = next((tmp_path / "wandb").glob("offline-run-*"))
-    written = next(folder.glob("*.wandb")).read_bytes()
-    # Records are cut by a header of 7 bytes at every 32 KiB, which may fall into a word.
-    record = b"".join(written[i + 7 : i + 2**15] for i in range(0, len(written), 2**15))
+    # Another process writes it, and on a busy machine may still be at it.
+    record, until = b"", time.monotonic() + 30
+    while b"encoder-" not in record and time.monotonic() < until:
+        time.sleep(0.1)
+        written = next(folder.glob("*.wandb")).read_bytes()
+        # Records are cut by a header of 7 bytes at every 32 KiB, which may fall into a word.
+        record = b"".join(written[i + 7 : i + 2**15] for i in range(0, len(written), 2**15))
     for expected in (b"train/loss", b"validation/map@r", b"test/recall@1", b"margin", b"a run", b"encoder-"):
         assert expected in record
     assert list(folder.rglob("map_*.png"))

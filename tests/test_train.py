@@ -169,7 +169,7 @@ def test_resume_needs_a_run_and_keeps_its_configuration(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("loss=tripplet", "loss must be one of contrastive, cosine, quadruplet, triplet; got 'tripplet'"),
+        ("loss=tripplet", "loss must be one of adaptive_triplet, .*, vicreg; got 'tripplet'"),
         ("loss.marginn=1", "loss.marginn is no setting; loss has margin, .*miner"),
         ("optimzer=adam", "optimzer is no setting; there are .*optimizer.*"),
         ("loss.margin=-1", "margin must be at least 0; got -1"),

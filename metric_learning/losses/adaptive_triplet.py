@@ -146,7 +146,7 @@ class AdaptiveTriplet(TupleLoss):
         if isinstance(selection, Pairs):
             # A negative that must be farther by a margin is one that stands nearer by it.
             shifted = tf.where(positive_mask, distances, distances - information)
-            sums, active = sum_over_all_triplets(shifted, *selection, tf.nn.relu)
+            sums, active = sum_over_all_triplets(shifted, *selection, tf.nn.relu, margin=0.0)
             if self.average == "active":
                 return share_mean(sums, tf.reduce_sum(active))
             return share_mean(sums, tf.reduce_sum(count_triplets(selection)))
