@@ -5,7 +5,7 @@
 
 Embeddings are placed so that they have the angles or distances that the picture shows; the slope is that of the value
 by the one angle or distance that moves. It warns where a value falls as a positive goes away, or rises as a negative
-does: that can be right, as for angles beyond a margin's reach, but deserves a look.
+does: that can be right, but deserves a look.
 """
 
 import pathlib
@@ -26,7 +26,6 @@ from metric_learning.losses.prediction_loss import PredictionLoss
 from metric_learning.steps import at_step
 
 CONF = pathlib.Path(__file__).resolve().parent.parent / "conf"
-# Losses on distances are shown as pairs, unless they are here.
 TRIPLETS = {"adaptive_triplet", "angular", "dynamic_soft_margin", "hybrid", "margin", "quadruplet", "triplet"}
 LISTS = {"fast_ap", "histogram", "pnp", "ranked_list", "recall_at_k", "smooth_ap"}
 FAMILIES = {
@@ -34,7 +33,7 @@ FAMILIES = {
     "triplets": "Triplets and quadruplets",
     "lists": "Lists: one anchor, several positives and negatives",
     "classes": "Class vectors, proxies and margins",
-    "keras": "The losses of Keras, on scaled cosines to class vectors",
+    "keras": "The losses of Keras, over classes: on scaled cosines",
     "views": "Two views of eight items",
 }
 # What moves: something that should be near, and something that should be far.
@@ -88,6 +87,8 @@ def build(name):
     """The loss of the yaml, for three classes and four dimensions."""
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         cfg = hydra.compose("config", [f"loss={name}", "miner=none", "encoder.embedding_dim=4"])
+        if "over" in cfg.loss:
+            cfg.loss.over = "classes"  # where a prediction can move alone
     loss = hydra.utils.instantiate(cfg.loss, _convert_="all")
     loss.build(3, 4, ["ant", "bee", "red deer"])
     if isinstance(loss, ClassLoss) and loss.layers:

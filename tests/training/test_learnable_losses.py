@@ -57,7 +57,7 @@ def test_all_that_losses_learn_is_trained_and_survives_a_new_process(learners, t
         folder = pathlib.Path(sys.argv[1])
         expected = dict(np.load(folder / "expected.npz"))
         inputs, labels = expected.pop("inputs"), expected.pop("labels")
-        with at_step(3):
+        with at_step(0):
             for name, values in expected.items():
                 learner = keras.saving.load_model(folder / f"{name}.keras")
                 again = learner.embedding_loss.call(labels, learner(inputs)).numpy()
