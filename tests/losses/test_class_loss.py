@@ -70,13 +70,10 @@ def test_a_graph_of_unknown_size_and_xla_cost_the_same(classes, learned, kind):
     shapes = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, 3], tf.float32)]
     graph = tf.function(lambda labels, rows: value_and_gradients(loss, labels, rows), input_signature=shapes)
     compiled = tf.function(lambda labels, rows: value_and_gradients(loss, labels, rows), jit_compile=True)
-    for size in (10, 7):
-        parts = labels[:size].astype(np.int64), rows[:size]
-        for wanted, *others in zip(
-            value_and_gradients(loss, *parts), graph(*parts), compiled(*map(tf.constant, parts)), strict=True
-        ):
-            for other in others:
-                np.testing.assert_allclose(other, wanted, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(wanted).max()))
+    for function, size in ((graph, 10), (graph, 7), (compiled, 10)):
+        parts = tf.constant(labels[:size].astype(np.int64)), tf.constant(rows[:size])
+        for got, wanted in zip(function(*parts), value_and_gradients(loss, *parts), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(wanted).max()))
 
 
 @every_kind
