@@ -97,22 +97,8 @@ class ClassLoss(EmbeddingLoss):
 
     def targets(self, labels):
         """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""
-        labels = as_labels(labels)
-        if labels.shape.rank == 2:
-            if labels.shape[1] != self.num_classes:
-                raise ValueError(f"multi-hot labels must be [batch, {self.num_classes}]; got shape {labels.shape}")
-            return tf.cast(labels, tf.float32)
-        if not labels.dtype.is_integer:
-            raise ValueError(f"labels must be integers from 0 to {self.num_classes - 1}; got {labels.dtype.name}")
-        labels = tf.cast(labels, tf.int64)  # which holds num_classes too, as uint8 may not
-        within = [
-            tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
-            tf.debugging.assert_less(
-                labels, tf.constant(self.num_classes, tf.int64), f"labels must be below num_classes={self.num_classes}"
-            ),
-        ]
-        with tf.control_dependencies([check for check in within if check is not None]):
-            return tf.one_hot(labels, self.num_classes)
+        labels = as_classes(labels, self.num_classes)
+        return labels if labels.shape.rank == 2 else tf.one_hot(labels, self.num_classes)
 
     def per_anchor(self, targets, embeddings, class_vectors):
         """[B, C] targets, [B, D] embeddings and [C * vectors_per_class, D] vectors to one value per anchor [B]."""
@@ -120,6 +106,31 @@ class ClassLoss(EmbeddingLoss):
 
     def get_config(self):
         return super().get_config() | {"num_classes": self.num_classes, "embedding_dim": self.embedding_dim}
+
+
+def as_classes(labels, num_classes):
+    """Labels that number classes: [B] int64 from 0 to num_classes - 1, or [B, num_classes] float32.
+
+    Raises:
+        ValueError: labels that are neither integers nor of num_classes columns.
+        tf.errors.InvalidArgumentError: a label outside 0 to num_classes - 1 (not under XLA, which cannot raise).
+    """
+    labels = as_labels(labels)
+    if labels.shape.rank == 2:
+        if labels.shape[1] != num_classes:
+            raise ValueError(f"multi-hot labels must be [batch, {num_classes}]; got shape {labels.shape}")
+        return tf.cast(labels, tf.float32)
+    if not labels.dtype.is_integer:
+        raise ValueError(f"labels must be integers from 0 to {num_classes - 1}; got {labels.dtype.name}")
+    labels = tf.cast(labels, tf.int64)  # which holds num_classes too, as uint8 may not
+    within = [
+        tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
+        tf.debugging.assert_less(
+            labels, tf.constant(num_classes, tf.int64), f"labels must be below num_classes={num_classes}"
+        ),
+    ]
+    with tf.control_dependencies([check for check in within if check is not None]):
+        return tf.identity(labels)
 
 
 def class_cosines(embeddings, class_vectors):

@@ -4,10 +4,9 @@ import keras
 import tensorflow as tf
 
 from metric_learning.losses.checks import check_average, check_choice, check_not_negative
-from metric_learning.losses.class_loss import ClassVectors
+from metric_learning.losses.class_loss import ClassVectors, as_classes
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_of_anchors, share_mean
-from metric_learning.relations import as_labels
 from metric_learning.selections import Pairs, to_pairs
 
 
@@ -159,21 +158,8 @@ def rows_of_labels(table, labels):
         ValueError: labels that are neither integers nor [B, C].
         tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
     """
-    labels = as_labels(labels)
-    num_classes = table.shape[0]
-    if labels.shape.rank == 2:
-        if labels.shape[1] != num_classes:
-            raise ValueError(f"multi-hot labels must be [batch, {num_classes}]; got shape {labels.shape}")
-        shares = tf.cast(labels, tf.float32)
-        total = tf.reduce_sum(shares, axis=1, keepdims=True)
-        return tf.matmul(shares / tf.where(total > 0.0, total, 1.0), table)
-    if not labels.dtype.is_integer:
-        raise ValueError(f"labels must be integers from 0 to {num_classes - 1}; got {labels.dtype.name}")
-    within = [
-        tf.debugging.assert_non_negative(labels, "labels must be at least 0"),
-        tf.debugging.assert_less(
-            labels, tf.cast(num_classes, labels.dtype), f"labels must be below num_classes={num_classes}"
-        ),
-    ]
-    with tf.control_dependencies([check for check in within if check is not None]):
+    labels = as_classes(labels, table.shape[0])
+    if labels.shape.rank == 1:
         return tf.gather(table, labels)
+    total = tf.reduce_sum(labels, axis=1, keepdims=True)
+    return tf.matmul(labels / tf.where(total > 0.0, total, 1.0), table)

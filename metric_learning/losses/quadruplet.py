@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.losses.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import mean_per_anchor, share_mean
+from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
 from metric_learning.selections import Pairs, at, to_quadruplets
@@ -91,7 +91,7 @@ class Quadruplet(TupleLoss):
         """(alpha_1, alpha_2) of a batch: numbers, or scalars without gradient."""
         if self.adaptive_weights is None:
             return self.margin, self.second_margin
-        gap = tf.stop_gradient(_masked_mean(distances, negative_mask) - _masked_mean(distances, positive_mask))
+        gap = tf.stop_gradient(masked_mean(distances, negative_mask) - masked_mean(distances, positive_mask))
         return tuple(weight * tf.nn.relu(gap) for weight in self.adaptive_weights)
 
     def per_anchor(self, distances, positive_mask, negative_mask):
@@ -141,11 +141,6 @@ class Quadruplet(TupleLoss):
             "average": self.average,
             "second_negative": self.second_negative,
         }
-
-
-def _masked_mean(values, mask):
-    weights = tf.cast(mask, tf.float32)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
 
 
 def _sum_over_all_second_terms(distances, negative_mask, positive_weights, negative_weights, margin):

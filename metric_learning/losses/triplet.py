@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.losses.checks import check_average, check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.sorted_hinges import sum_of_hinges
@@ -70,8 +70,7 @@ class Triplet(TupleLoss):
     ):
         check_not_negative(margin=margin)
         check_average(average)
-        if not scale > 0:
-            raise ValueError(f"scale must be above 0; got {scale}")
+        check_positive(scale=scale)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.soft = soft
