@@ -48,13 +48,17 @@ class DistanceLoss(EmbeddingLoss):
             raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
         ref_embeddings = None if ref_embeddings is None else as_embeddings(ref_embeddings)
         distances = pairwise(embeddings, ref_embeddings, distance=self.distance)
-        relations = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
+        relations = self.relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
         # The shapes that are known are written down, so that XLA and the miners see static ones.
         masks = [tf.ensure_shape(mask, distances.shape) for mask in (relations.positive_mask, relations.negative_mask)]
         if self.takes_grades and relations.grades is not None:
             return self.per_anchor(distances, *masks, tf.ensure_shape(relations.grades, distances.shape))
         information = self.inform(labels, embeddings, ref_labels, ref_embeddings)
         return self.per_anchor(distances, *masks, *(() if information is None else (information,)))
+
+    def relate(self, labels, ref_labels, *, ids, ref_ids):
+        """The relations of anchors and references, for losses that do not compare all of them with all."""
+        return relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
 
     def inform(self, labels, embeddings, ref_labels, ref_embeddings):
         """What `per_anchor` takes as a last argument, for losses that look at more than distances; None for others.

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.distances import pairwise, to_similarities
+from metric_learning.distances import to_similarities
 from metric_learning.losses.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.embedding_loss import as_embeddings
 from metric_learning.losses.masked import log_sum_exp, masked_mean, mean_of_anchors
-from metric_learning.relations import as_labels, relate
+from metric_learning.relations import Relations, as_labels, relate
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -78,23 +78,21 @@ class NPairs(DistanceLoss):
         self.l2_weight = l2_weight
         self.scale = scale
 
-    def call(self, labels, embeddings, *, ref_labels=None, ref_embeddings=None, ids=None, ref_ids=None):
+    def call(self, labels, embeddings, **references):
         """As `DistanceLoss.call`; with one_per_class references are numbered within their class too."""
-        if self.one_per_class and as_labels(labels).shape.rank == 2:
-            raise ValueError("one_per_class=True needs labels [batch], one class a row; got multi-hot ones")
-        embeddings = as_embeddings(embeddings)
-        if (ref_labels is None) != (ref_embeddings is None):
-            raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
-        distances = pairwise(embeddings, ref_embeddings, distance=self.distance)
-        positive_mask, negative_mask, grades = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
-        if self.one_per_class:
-            is_candidate = _one_per_class(labels, ref_labels, self.symmetric)
-            positive_mask, negative_mask = positive_mask & is_candidate, negative_mask & is_candidate
-        masks = [tf.ensure_shape(mask, distances.shape) for mask in (positive_mask, negative_mask)]
-        values = self.per_anchor(distances, *masks, grades)
+        values = super().call(labels, embeddings, **references)
         if self.l2_weight:
-            values += self.l2_weight * tf.reduce_sum(tf.square(embeddings), axis=1)
+            values += self.l2_weight * tf.reduce_sum(tf.square(as_embeddings(embeddings)), axis=1)
         return values
+
+    def relate(self, labels, ref_labels, *, ids, ref_ids):
+        if not self.one_per_class:
+            return super().relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
+        if as_labels(labels).shape.rank == 2:
+            raise ValueError("one_per_class=True needs labels [batch], one class a row; got multi-hot ones")
+        positive_mask, negative_mask, _ = super().relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
+        is_candidate = _one_per_class(labels, ref_labels, self.symmetric)
+        return Relations(positive_mask & is_candidate, negative_mask & is_candidate)
 
     def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
         logits = self.scale * to_similarities(distances, self.distance)
