@@ -104,10 +104,28 @@ def same_class_rows(negative_mask):
     Returns:
         [B, B] boolean, true on the diagonal.
     """
-    kin = tf.cast(~negative_mask, tf.float32)
-    return tf.matmul(kin, kin, transpose_b=True) > 0.0
+    classes, is_parted = classes_of_rows(negative_mask)
+
+    def by_matrix_product():
+        kin = tf.cast(~negative_mask, tf.float32)
+        return tf.matmul(kin, kin, transpose_b=True) > 0.0
+
+    return tf.cond(is_parted, lambda: classes[:, None] == classes[None, :], by_matrix_product)
 
 
-def same_class_columns(negative_mask):
-    """Which references share a class, from the relations to the anchors alone: [M, M] boolean."""
-    return same_class_rows(tf.transpose(negative_mask))
+def classes_of_rows(negative_mask):
+    """The classes of the anchors, from the relations to the references alone.
+
+    Args:
+        negative_mask: [B, M] boolean.
+
+    Returns:
+        [B] int32, the first reference that is no negative of the anchor, M without any; and a boolean scalar, whether
+        these are classes: false for rows of several classes, which can be alike to two rows that are not.
+    """
+    num_columns = tf.shape(negative_mask)[1]
+    first = tf.reduce_min(tf.where(negative_mask, num_columns, tf.range(num_columns)[None, :]), axis=1)
+    # All anchors of a reference must have the same.
+    smallest = tf.reduce_min(tf.where(negative_mask, num_columns, first[:, None]), axis=0)
+    largest = tf.reduce_max(tf.where(negative_mask, -1, first[:, None]), axis=0)
+    return first, tf.reduce_all((smallest == largest) | (largest < 0))

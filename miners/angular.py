@@ -6,7 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Triplets, at, largest_count
+from metric_learning.selections import Triplets, at, put, through_columns
 from miners.miner import Miner
 
 TO_SQUARED = {
@@ -77,19 +77,11 @@ def _nearest_to_middles(squared, positive_mask, negative_mask):
 
     One positive of every anchor at a time: a few passes over [B, M] each.
     """
-    end = tf.shape(squared)[1]
-    columns = tf.range(end)[None, :]
-    positive_columns = tf.where(positive_mask, columns, end)
     to_negatives = tf.where(negative_mask, squared, float("inf"))
 
-    def add(slot, previous, negative):
-        positive = tf.reduce_min(tf.where(positive_columns > previous, positive_columns, end), axis=1)
-        # d_nc is smallest where d_an^2 + d_pn^2 is. An anchor without further positive asks for nobody's.
-        sums = to_negatives + tf.gather(squared, tf.minimum(positive, end - 1))
-        nearest = tf.argmin(sums, axis=1, output_type=tf.int32)[:, None]
-        positive = positive[:, None]
-        return slot + 1, positive, tf.where(columns == positive, nearest, negative)
+    def add(positive, found, negative):
+        # d_nc is smallest where d_an^2 + d_pn^2 is.
+        sums = to_negatives + tf.gather(squared, positive)
+        return (put(negative, positive, found, tf.argmin(sums, axis=1, output_type=tf.int32)),)
 
-    num_slots = largest_count(positive_mask)
-    state = (0, -tf.ones_like(positive_columns[:, :1]), tf.zeros_like(positive_columns))
-    return tf.while_loop(lambda slot, *_: slot < num_slots, add, state)[2]
+    return through_columns(positive_mask, add, tf.zeros_like(squared, tf.int32))[0]

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from metric_learning.nearest import MOST_FOR_A_LOOP
-from metric_learning.selections import at, largest_count, next_column
+from metric_learning.selections import at, largest_count, put, through_columns
 from miners.draws import uniform_like
 
 PICKS = ("random", "hardest", "easiest")
@@ -38,31 +38,22 @@ def pick_negatives(distances, positive_mask, negative_mask, low, high, pick, *, 
 
 def _by_loop(distances, positive_mask, negative_mask, low, high, closed, pick):
     """One positive of every anchor at a time: a few passes over [B, M] each."""
-    columns = tf.range(tf.shape(distances)[1])[None, :]
     order = {"hardest": -distances, "easiest": distances}.get(pick)
     lots = uniform_like(distances) if pick == "random" else None
 
-    def add(slot, previous, negative, count):
-        positive, exists = next_column(positive_mask, previous)
+    def add(positive, exists, turn, negative, count):
         farther_by = distances - at(distances, positive[:, None])
         below = farther_by <= high if closed else farther_by < high
         candidates = negative_mask & (farther_by > low) & below
         # The highest lot wins. Turned round [0, 1), the same lots are fair again and favour others.
-        turned = None if lots is None else lots + GOLDEN * tf.cast(slot, tf.float32)
+        turned = None if lots is None else lots + GOLDEN * turn
         height = order if turned is None else turned - tf.floor(turned)
         chosen = tf.argmax(tf.where(candidates, height, float("-inf")), axis=1, output_type=tf.int32)
         total = tf.reduce_sum(tf.cast(candidates, tf.float32), axis=1)
-        here = exists[:, None] & (columns == positive[:, None])
-        return (
-            slot + 1,
-            tf.where(exists, positive, previous),
-            tf.where(here, chosen[:, None], negative),
-            tf.where(here, total[:, None], count),
-        )
+        return turn + 1.0, put(negative, positive, exists, chosen), put(count, positive, exists, total)
 
-    num_slots = largest_count(positive_mask)
-    state = (0, -tf.ones_like(distances[:, 0], tf.int32), tf.zeros_like(distances, tf.int32), tf.zeros_like(distances))
-    return tf.while_loop(lambda slot, *_: slot < num_slots, add, state)[2:]
+    state = (0.0, tf.zeros_like(distances, tf.int32), tf.zeros_like(distances))
+    return through_columns(positive_mask, add, *state)[1:]
 
 
 def _by_sorting(distances, positive_mask, negative_mask, low, high, closed, pick):

@@ -5,7 +5,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Quadruplets, Triplets, at, to_quadruplets
+from metric_learning.second_negatives import to_quadruplets
+from metric_learning.selections import Quadruplets, Triplets, at
 from miners.candidates import pick_negatives
 from miners.miner import Miner
 

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 FLOOR_1 = {
-    f"metric_learning.{name}" for name in ("distances", "nearest", "penalties", "relations", "selections", "steps")
+    f"metric_learning.{name}"
+    for name in ("distances", "nearest", "penalties", "relations", "second_negatives", "selections", "steps")
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
@@ -16,6 +17,7 @@ MAY_IMPORT = {
     "metric_learning.nearest": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,
     "metric_learning.relations": FLOOR_1,
+    "metric_learning.second_negatives": FLOOR_1,
     "metric_learning.selections": FLOOR_1,
     "metric_learning.steps": FLOOR_1,
     "metric_learning.losses": FLOOR_1,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.relations import relate, same_class_columns, same_class_rows
+from metric_learning.relations import relate, same_class_rows
 
 
 def brute_force(labels, ref_labels, own):
@@ -117,11 +117,9 @@ def test_same_class_is_found_from_negatives_alone():
     same = np.equal.outer(labels, labels)
     negative_mask = relate(labels).negative_mask
     np.testing.assert_array_equal(same_class_rows(negative_mask), same)
-    np.testing.assert_array_equal(same_class_columns(negative_mask), same)
 
 
 def test_same_class_is_found_through_references():
     labels, refs = np.array([2, 0, 2, 1]), np.array([1, 0, 2, 0, 2])
     negative_mask = relate(labels, refs).negative_mask
     np.testing.assert_array_equal(same_class_rows(negative_mask), np.equal.outer(labels, labels))
-    np.testing.assert_array_equal(same_class_columns(negative_mask), np.equal.outer(refs, refs))

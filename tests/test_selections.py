@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.selections import Pairs, Quadruplets, Triplets, all_pairs, at, to_pairs, to_quadruplets
+from metric_learning import selections
+from metric_learning.selections import (
+    Pairs,
+    Quadruplets,
+    Triplets,
+    all_pairs,
+    at,
+    columns_of,
+    in_blocks,
+    put,
+    through_columns,
+    to_pairs,
+)
 
 
 def masks(labels, ref_labels=None):
@@ -59,74 +71,64 @@ def test_pairs_of_tuples_count_as_often_as_they_occur(batch, bank, kind):
 def test_what_is_of_the_wanted_kind_stays_as_it_is(batch):
     pairs = all_pairs(*masks(batch.labels))
     assert to_pairs(pairs, 10) is pairs
-    quadruplets = Quadruplets(*[tf.zeros([10, 1], tf.int32)] * 3, *[tf.zeros([10, 1])] * 2)
-    assert to_quadruplets(quadruplets, tf.zeros([10, 10]), masks(batch.labels)[1]) is quadruplets
-
-
-def check_completion(labels, ref_labels, distances, triplets, kind="hard"):
-    """The second negative is the nearest row, to the negative, of a class that is neither's; if "semi_hard", the
-    nearest beyond the distance of the positive, or else the farthest."""
-    refs = labels if ref_labels is None else ref_labels
-    _, negative_mask = masks(labels, ref_labels)
-    completed = to_quadruplets(triplets, distances, negative_mask, kind)
-    for before, after in zip(triplets, (completed.positive, completed.negative, completed.weights), strict=True):
-        np.testing.assert_array_equal(before, after)
-    found = 0
-    for a, slot in np.argwhere(triplets.weights.numpy()):
-        n = completed.negative[a, slot].numpy()
-        third = [m for m in range(len(labels)) if labels[m] not in (labels[a], refs[n])]
-        if not third:
-            assert completed.second_weights[a, slot] == 0.0
-            continue
-        found += 1
-        assert completed.second_weights[a, slot] == triplets.weights[a, slot]
-        expected = min(third, key=lambda m: distances[m, n])
-        if kind == "semi_hard":
-            farther = [m for m in third if distances[m, n] > distances[a, completed.positive[a, slot].numpy()]]
-            expected = min(farther or [max(third, key=lambda m: distances[m, n])], key=lambda m: distances[m, n])
-        assert completed.second_negative[a, slot] == expected
-    assert not np.any(completed.second_weights.numpy()[triplets.weights.numpy() == 0.0])
-    return found
-
-
-@pytest.mark.parametrize("kind", ["hard", "semi_hard"])
-@pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed, kind):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(2**24, 2**24 + 4, size=14)
-    distances = rng.normal(size=(14, 14)).astype(np.float32)  # of any sign, and not symmetric
-    assert check_completion(labels, None, distances, random_triplets(labels, seed=seed), kind) > 15
-
-
-@pytest.mark.parametrize("kind", ["hard", "semi_hard"])
-@pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed, kind):
-    rng = np.random.default_rng(seed)
-    labels, ref_labels = rng.integers(0, 4, size=9), rng.integers(0, 6, size=12)
-    distances = rng.normal(size=(9, 12)).astype(np.float32)
-    triplets = random_triplets(labels, ref_labels, seed=seed)
-    assert check_completion(labels, ref_labels, distances, triplets, kind) > 5
-
-
-def test_two_classes_have_no_third():
-    labels = np.array([0, 1, 0, 1, 1])
-    distances = np.random.default_rng(32).normal(size=(5, 5)).astype(np.float32)
-    triplets = random_triplets(labels)
-    assert np.sum(triplets.weights) > 0.0
-    for kind in ("hard", "semi_hard"):
-        assert check_completion(labels, None, distances, triplets, kind) == 0
-
-
-def test_a_class_without_references_can_be_the_third():
-    labels, ref_labels = np.array([0, 1, 2]), np.array([0, 1, 1])
-    distances = np.array([[0.0, 5.0, 6.0], [5.0, 0.0, 1.0], [7.0, 3.0, 2.0]], np.float32)
-    triplets = Triplets(*map(tf.constant, ([[0], [1], [0]], [[1], [0], [0]], [[1.0], [1.0], [0.0]])))
-    completed = to_quadruplets(triplets, distances, masks(labels, ref_labels)[1])
-    assert completed.second_negative.numpy()[:2].tolist() == [[2], [2]]
-    assert completed.second_weights.numpy().tolist() == [[1.0], [1.0], [0.0]]
 
 
 def test_named_tuples_say_what_they_hold():
     assert Pairs._fields == ("positive_weights", "negative_weights")
     assert Triplets._fields == ("positive", "negative", "weights")
     assert Quadruplets._fields == ("positive", "negative", "second_negative", "weights", "second_weights")
+
+
+MASK = np.array([[0, 1, 0, 1, 1], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
+
+
+@pytest.mark.parametrize("most", [0, 10], ids=["listed", "looked for"])
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
+def test_going_through_columns_meets_each_once_in_its_order(monkeypatch, most, compiled):
+    monkeypatch.setattr(selections, "MOST_WITHOUT_A_LIST", most)
+
+    @tf.function(jit_compile=compiled)
+    def turns(mask):
+        def add(column, found, number, met):
+            return number + 1, put(met, column, found, tf.repeat(number, 4))
+
+        return through_columns(mask, add, 1, tf.zeros([4, 5], tf.int32))
+
+    number, met = turns(tf.constant(MASK))
+    assert number == 6  # the fullest row has five
+    assert met.numpy().tolist() == [[0, 1, 0, 2, 3], [0] * 5, [1, 0, 0, 0, 0], [1, 2, 3, 4, 5]]
+
+
+def test_columns_are_listed_by_their_place_in_the_row():
+    columns, exists = columns_of(tf.constant(MASK))
+    assert columns.numpy().T.tolist() == [[1, 3, 4, 0, 0], [0] * 5, [0] * 5, [0, 1, 2, 3, 4]]
+    assert exists.numpy().sum(0).tolist() == [3, 0, 1, 5]
+
+
+def test_put_leaves_rows_that_found_nothing():
+    matrix = tf.zeros([3, 2])
+    placed = put(matrix, tf.constant([1, 0, 0]), tf.constant([True, False, True]), tf.constant([5.0, 6.0, 7.0]))
+    assert placed.numpy().tolist() == [[0.0, 5.0], [0.0, 0.0], [7.0, 0.0]]
+
+
+@pytest.mark.parametrize("rows", [12, 7], ids=["parted", "of a prime number of rows"])
+def test_blocks_of_rows_make_what_all_rows_at_once_make(monkeypatch, rows):
+    sizes = []
+
+    def sums(matrix, weights):
+        sizes.append(matrix.shape[0])
+        return tf.reduce_sum(matrix, axis=1) * weights, 2.0 * matrix
+
+    matrix, weights = tf.reshape(tf.range(5.0 * rows), [rows, 5]), tf.range(1.0 * rows)
+    whole = sums(matrix, weights)
+    monkeypatch.setattr(selections, "BLOCK", 20)
+    parts = in_blocks(sums, (matrix, weights), (tf.float32, tf.float32))
+    assert set(sizes[1:]) == ({4} if rows == 12 else {1})
+    for part, expected in zip(parts, whole, strict=True):
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_blocks_leave_rows_alone_of_which_one_is_too_long(monkeypatch):
+    monkeypatch.setattr(selections, "BLOCK", 4)
+    (result,) = in_blocks(lambda matrix: (matrix + 1.0,), (tf.zeros([6, 5]),), (tf.float32,))
+    np.testing.assert_array_equal(result, np.ones([6, 5]))

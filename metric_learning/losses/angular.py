@@ -9,7 +9,7 @@ from metric_learning.distances import pairwise
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import share_mean
 from metric_learning.relations import relate
-from metric_learning.selections import largest_count, next_column, to_pairs
+from metric_learning.selections import largest_count, put, through_columns, to_pairs
 
 # Positives of an anchor up to which going through them beats the product of all rows: of 1,024 rows on two cores it is
 # about 10, of 4,096 about 40.
@@ -101,42 +101,31 @@ def products_of_positives(rows, positive_mask):
     Returns:
         [B, B] float32, of which only positive pairs may be used further.
     """
-    num_turns = largest_count(positive_mask)
-    few = num_turns <= MOST_FOR_A_LOOP
-    columns = tf.range(tf.shape(positive_mask)[1])[None, :]
-
-    def over_positives(add, start):
-        """Goes through one positive of every anchor at a time, which takes a pass over the rows for each."""
-
-        def turn(number, previous, result):
-            positive, found = next_column(positive_mask, previous)
-            return number + 1, tf.where(found, positive, previous), add(result, positive, found[:, None])
-
-        state = (0, -tf.ones_like(columns[0]), start)
-        return tf.while_loop(lambda number, *_: number < num_turns, turn, state)[2]
+    few = largest_count(positive_mask) <= MOST_FOR_A_LOOP
+    anchors = tf.range(tf.shape(positive_mask)[0])
 
     @tf.custom_gradient
     def products(rows):
-        def add_products(result, positive, found):
-            sums = tf.reduce_sum(rows * tf.gather(rows, positive), axis=1, keepdims=True)
-            return tf.where(found & (columns == positive[:, None]), sums, result)
+        def add_products(positive, found, totals):
+            sums = tf.reduce_sum(rows * tf.gather(rows, positive), axis=1)
+            return (put(totals, positive, found, sums),)
 
         def grad(upstream):
             # The pairs (a, p) and (p, a) have one product, of which both rows are factors.
-            def add_gradients(result, positive, found):
-                both = tf.gather_nd(upstream, tf.stack([columns[0], positive], axis=1))
-                both += tf.gather_nd(upstream, tf.stack([positive, columns[0]], axis=1))
-                return result + tf.where(found, both[:, None], 0.0) * tf.gather(rows, positive)
+            def add_gradients(positive, found, gradient):
+                both = tf.gather_nd(upstream, tf.stack([anchors, positive], axis=1))
+                both += tf.gather_nd(upstream, tf.stack([positive, anchors], axis=1))
+                return (gradient + tf.where(found, both, 0.0)[:, None] * tf.gather(rows, positive),)
 
             return tf.cond(
                 few,
-                lambda: over_positives(add_gradients, tf.zeros_like(rows)),
+                lambda: through_columns(positive_mask, add_gradients, tf.zeros_like(rows))[0],
                 lambda: tf.matmul(upstream + tf.transpose(upstream), rows),
             )
 
         totals = tf.cond(
             few,
-            lambda: over_positives(add_products, tf.zeros_like(rows)),
+            lambda: through_columns(positive_mask, add_products, tf.zeros_like(rows))[0],
             lambda: tf.matmul(rows, rows, transpose_b=True),
         )
         return totals, grad

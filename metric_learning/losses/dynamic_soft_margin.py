@@ -6,7 +6,7 @@ import tensorflow as tf
 from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
-from metric_learning.selections import Pairs, at, largest_count, next_column
+from metric_learning.selections import Pairs, at, through_columns
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -75,11 +75,6 @@ class DynamicSoftMargin(TupleLoss):
         self.momentum = momentum
         self.layers = [MovingHistogram(num_bins)]
 
-    def build(self, num_classes, embedding_dim, class_names=None):
-        """Makes the histogram anew under a strategy, which wants variables of its own scope."""
-        if tf.distribute.has_strategy():
-            self.layers = [MovingHistogram(self.num_bins)]
-
     def per_anchor(self, distances, positive_mask, negative_mask):
         selection = self.select(distances, positive_mask, negative_mask)
         if isinstance(selection, Pairs):
@@ -107,21 +102,16 @@ class DynamicSoftMargin(TupleLoss):
 
     def _counts(self, differences, weights):
         """The histogram [num_bins] of this batch, each difference parted between its two nearest bins."""
-        present = weights > 0.0
 
         # One tuple of every anchor at a time: there are few in a row of M slots, and most slots are empty.
-        def add(turn, previous, counts):
-            slot, found = next_column(present, previous)
+        def add(slot, found, counts):
             below, part = self._bins(at(differences, slot[:, None])[:, 0])
             count = tf.where(found, at(weights, slot[:, None])[:, 0], 0.0)
             bins = tf.concat([below, tf.minimum(below + 1, self.num_bins - 1)], axis=0)
             parts = tf.concat([count * (1.0 - part), count * part], axis=0)
-            counts += tf.math.unsorted_segment_sum(parts, bins, self.num_bins)
-            return turn + 1, tf.where(found, slot, previous), counts
+            return (counts + tf.math.unsorted_segment_sum(parts, bins, self.num_bins),)
 
-        num_turns = largest_count(present)
-        state = (0, -tf.ones_like(present[:, 0], tf.int32), tf.zeros([self.num_bins]))
-        return tf.stop_gradient(tf.while_loop(lambda turn, *_: turn < num_turns, add, state)[2])
+        return tf.stop_gradient(through_columns(weights > 0.0, add, tf.zeros([self.num_bins]))[0])
 
     def get_config(self):
         return super().get_config() | {"span": self.span, "num_bins": self.num_bins, "momentum": self.momentum}
@@ -135,8 +125,9 @@ class MovingHistogram(keras.layers.Layer):
         num_bins: of the histogram.
     """
 
-    def __init__(self, num_bins, **options):
-        super().__init__(dtype="float32", **options)
+    def __init__(self, num_bins, *, dtype="float32", **options):
+        super().__init__(dtype=dtype, **options)
+        self.num_bins = num_bins
         # All replicas see the whole batch and so agree; the mean is one of them.
         self.shares = self.add_weight(
             shape=(num_bins,), initializer="zeros", trainable=False, aggregation="mean", name="shares"
@@ -156,3 +147,6 @@ class MovingHistogram(keras.layers.Layer):
         after = tf.where(valid, moved, before)
         self.shares.assign(after)
         return after
+
+    def get_config(self):
+        return super().get_config() | {"num_bins": self.num_bins}

@@ -8,7 +8,8 @@ from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
-from metric_learning.selections import Pairs, at, to_quadruplets
+from metric_learning.second_negatives import to_quadruplets
+from metric_learning.selections import Pairs, at
 
 SECOND_NEGATIVES = ("semi_hard", "hard")
 

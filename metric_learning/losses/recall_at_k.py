@@ -83,12 +83,24 @@ class RecallAtK(DistanceLoss):
 
     def _missed(self, k, nearer, exists, num_positives):
         """1 - recall@k of each anchor, [B]."""
-        among_first = tf.sigmoid((k - 1.0 - nearer) / self.rank_temperature)
-        found = tf.reduce_sum(tf.where(exists, among_first, 0.0), axis=0)
+        found = tf.reduce_sum(tf.where(exists, self._among_first(k, nearer), 0.0), axis=0)
         most = tf.maximum(num_positives, 1.0)
         if self.reachable:
             found, most = tf.minimum(found, float(k)), tf.minimum(most, float(k))
         return 1.0 - found / most
+
+    def _among_first(self, k, nearer):
+        """sigmoid((k - rank) / rank_temperature), of which nothing is kept for the way back: the ks would add up."""
+
+        @tf.custom_gradient
+        def sigmoid(nearer):
+            def grad(upstream):
+                small = tf.exp(-tf.abs(k - 1.0 - nearer) / self.rank_temperature)
+                return -upstream * small / tf.square(1.0 + small) / self.rank_temperature
+
+            return tf.sigmoid((k - 1.0 - nearer) / self.rank_temperature), grad
+
+        return sigmoid(nearer)
 
     def get_config(self):
         return super().get_config() | {

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from metric_learning.losses.masked import mean_of_anchors
-from metric_learning.selections import at, largest_count
+from metric_learning.selections import at, columns_of, largest_count
 
 
 def soft_counts(distances, positive_mask, groups, temperature):
@@ -66,21 +66,6 @@ def soft_counts(distances, positive_mask, groups, temperature):
         return over_slots(add, *[tf.zeros_like(columns, tf.float32) for _ in groups]), grad
 
     return list(counts(distances)), exists
-
-
-def columns_of(mask):
-    """The true columns of each row in their order: [M, B] int32, row s holding the s-th of each; and [M, B] boolean.
-
-    The integer is 0 where the boolean, whether there is an s-th, is false.
-    """
-    rows, columns = (tf.range(size) for size in tf.unstack(tf.shape(mask)))
-    slots = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1
-    # An id below 0 drops its entry.
-    cells = tf.where(mask, slots * tf.size(rows) + rows[:, None], -1)
-    entries = tf.broadcast_to(columns[None, :], tf.shape(mask))
-    listed = tf.math.unsorted_segment_sum(entries, cells, tf.size(mask))
-    exists = columns[:, None] < tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)[None, :]
-    return tf.ensure_shape(tf.reshape(listed, tf.shape(exists)), mask.shape[::-1]), exists
 
 
 def mean_over_positives(values, exists):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from metric_learning.selections import at
+from metric_learning.selections import at, in_blocks
 
 
 def sum_of_hinges(distances, positive_weights, negative_weights, margin):
@@ -21,38 +21,44 @@ def sum_of_hinges(distances, positive_weights, negative_weights, margin):
     Returns:
         Per anchor, [B] each: the weighted sum, and the weight of the triplets of a cost above 0, without gradient.
     """
-    is_positive, is_negative = positive_weights > 0.0, negative_weights > 0.0
 
     @tf.custom_gradient
     def sums(matrix):
-        keys = tf.where(is_positive, matrix + margin, tf.where(is_negative, matrix, float("inf")))
-        order = tf.argsort(_positives_first(keys, is_positive), axis=1)
-        sorted_keys = at(keys, order)
-        # One gather for both weights: positives are above 0, negatives below.
-        weights = at(positive_weights - negative_weights, order)
-        of_positives, of_negatives = tf.nn.relu(weights), tf.nn.relu(-weights)
-        negatives_before = tf.cumsum(of_negatives, axis=1)
-        # Not the total minus a sum, which leaves a rest where weights are no whole numbers.
-        positives_behind = tf.cumsum(of_positives, axis=1, exclusive=True, reverse=True)
-
-        crossing = negatives_before * positives_behind
-        gaps = sorted_keys[:, 1:] - sorted_keys[:, :-1]
-        # The gap to the references that do not count is infinite.
-        total = tf.reduce_sum(tf.where(crossing[:, :-1] > 0.0, crossing[:, :-1] * gaps, 0.0), axis=1)
-        active = tf.reduce_sum(of_positives * negatives_before, axis=1)
-        # A NaN comes last, where nothing crosses its gap, but is not to be hidden.
-        total += tf.reduce_sum(tf.where((is_positive | is_negative) & tf.math.is_nan(matrix), matrix, 0.0), axis=1)
-
-        def grad(upstream, _):
-            slopes = of_positives * negatives_before - of_negatives * positives_behind
-            num_rows, num_columns = tf.unstack(tf.shape(order))
-            cells = order + tf.range(num_rows)[:, None] * num_columns
-            slopes = tf.math.unsorted_segment_sum(slopes, cells, tf.size(order))
-            return upstream[:, None] * tf.reshape(slopes, tf.shape(order))
-
-        return (total, active), grad
+        matrices = (matrix, positive_weights, negative_weights)
+        total, active, slopes = in_blocks(
+            lambda *rows: _of_rows(*rows, margin), matrices, (tf.float32, tf.float32, tf.float32)
+        )
+        return (total, active), lambda upstream, _: upstream[:, None] * slopes
 
     return sums(distances)
+
+
+def _of_rows(matrix, positive_weights, negative_weights, margin):
+    """The sum and the weight of the active triplets, [B] each, and the slopes of the sum, [B, M]."""
+    is_positive, is_negative = positive_weights > 0.0, negative_weights > 0.0
+    keys = tf.where(is_positive, matrix + margin, tf.where(is_negative, matrix, float("inf")))
+    order = tf.argsort(_positives_first(keys, is_positive), axis=1)
+    sorted_keys = at(keys, order)
+    # One gather for both weights: positives are above 0, negatives below.
+    weights = at(positive_weights - negative_weights, order)
+    of_positives, of_negatives = tf.nn.relu(weights), tf.nn.relu(-weights)
+    negatives_before = tf.cumsum(of_negatives, axis=1)
+    # Not the total minus a sum, which leaves a rest where weights are no whole numbers.
+    positives_behind = tf.cumsum(of_positives, axis=1, exclusive=True, reverse=True)
+
+    crossing = negatives_before * positives_behind
+    gaps = sorted_keys[:, 1:] - sorted_keys[:, :-1]
+    # The gap to the references that do not count is infinite.
+    total = tf.reduce_sum(tf.where(crossing[:, :-1] > 0.0, crossing[:, :-1] * gaps, 0.0), axis=1)
+    active = tf.reduce_sum(of_positives * negatives_before, axis=1)
+    # A NaN comes last, where nothing crosses its gap, but is not to be hidden.
+    total += tf.reduce_sum(tf.where((is_positive | is_negative) & tf.math.is_nan(matrix), matrix, 0.0), axis=1)
+
+    slopes = of_positives * negatives_before - of_negatives * positives_behind
+    num_rows, num_columns = tf.unstack(tf.shape(order))
+    cells = order + tf.range(num_rows)[:, None] * num_columns
+    slopes = tf.math.unsorted_segment_sum(slopes, cells, tf.size(order))
+    return total, active, tf.reshape(slopes, tf.shape(order))
 
 
 def _positives_first(keys, is_positive):
