@@ -35,6 +35,8 @@ class EmbeddingLoss(keras.losses.Loss):
             embedding_dim: D.
             class_names: of these classes, in the order of the labels, for losses that can read them.
         """
+        if tf.distribute.has_strategy():  # which wants variables of its own scope, not those of the constructor
+            self.layers = [type(layer).from_config(layer.get_config()) for layer in self.layers]
 
     def __call__(self, labels, embeddings, sample_weight=None, **references):
         """The reduced loss.

@@ -1,7 +1,6 @@
 """A number that a loss learns along with the encoder, such as a temperature."""
 
 import keras
-import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -20,10 +19,3 @@ class LearnedNumber(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"initial": self.initial}
-
-
-def remake_in_strategy(layers):
-    """The layers made anew where a strategy must own what it trains; elsewhere the layers as they are."""
-    if not tf.distribute.has_strategy():
-        return layers
-    return [LearnedNumber(layer.initial, name=layer.name) for layer in layers]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from metric_learning.distances import to_similarities
 from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.learned_number import LearnedNumber, remake_in_strategy
+from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
 
@@ -75,10 +75,6 @@ class Sigmoid(TupleLoss):
         self.balanced = balanced
         if learnable:
             self.layers = [LearnedNumber(math.log(scale), name="log_scale"), LearnedNumber(bias, name="bias")]
-
-    def build(self, num_classes, embedding_dim, class_names=None):
-        """See `EmbeddingLoss.build`."""
-        self.layers = remake_in_strategy(self.layers)
 
     def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
         pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])

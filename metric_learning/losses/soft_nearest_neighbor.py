@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.learned_number import LearnedNumber, remake_in_strategy
+from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.nca import log_odds_of_error
 from metric_learning.selections import to_pairs
@@ -71,10 +71,6 @@ class SoftNearestNeighbor(TupleLoss):
         self.learnable = learnable
         if learnable:
             self.layers = [LearnedNumber(math.log(temperature), name="log_temperature")]
-
-    def build(self, num_classes, embedding_dim, class_names=None):
-        """See `EmbeddingLoss.build`."""
-        self.layers = remake_in_strategy(self.layers)
 
     def per_anchor(self, distances, positive_mask, negative_mask):
         pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])

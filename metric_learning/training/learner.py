@@ -121,4 +121,6 @@ def _gather(part):
     if part is None or context is None or context.num_replicas_in_sync == 1:
         return part
     # The identity gives a device to tensors that come straight from an iterator, which all_gather needs.
-    return context.all_gather(tf.identity(part), axis=0)
+    gathered = context.all_gather(tf.identity(part), axis=0)
+    # It forgets the width, which losses of class vectors ask for.
+    return tf.ensure_shape(gathered, [None, *part.shape[1:]])

@@ -69,3 +69,60 @@ def test_all_that_losses_learn_is_trained_and_survives_a_new_process(learners, t
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert finished.stdout.split() == list(expected)
+
+
+@pytest.mark.slow
+def test_two_replicas_learn_what_one_device_learns(build, tmp_path):
+    program = """
+        import pathlib, sys
+        import hydra, keras, numpy as np, tensorflow as tf
+        from metric_learning.training import Learner
+
+        devices = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+        data = np.load(sys.argv[1])
+        inputs, labels = data["inputs"], data["labels"]
+
+
+        def train(loss, strategy):
+            keras.utils.set_random_seed(0)
+            with strategy.scope():
+                loss = hydra.utils.instantiate(loss, _convert_="all")
+                loss.build(6, 3, ["ant", "bee", "red ant", "red deer", "deer", "emu"])
+                learner = Learner(keras.Sequential([keras.layers.Input([5]), keras.layers.Dense(3)]), loss)
+                learner.compile(keras.optimizers.SGD(0.05))
+                learner.optimizer.build(learner.trainable_variables)
+            per_replica = len(labels) // strategy.num_replicas_in_sync
+
+            def part(rows):
+                def of(context):
+                    first = per_replica * context.replica_id_in_sync_group
+                    return tf.constant(rows[first : first + per_replica])
+
+                return strategy.experimental_distribute_values_from_function(of)
+
+            step = tf.function(lambda inputs, labels: strategy.run(learner.update, (inputs, labels)))
+            for _ in range(2):
+                step(part(inputs), part(labels))
+            return [variable.numpy() for variable in learner.variables if variable.dtype == "float32"]
+
+
+        replicas = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=sys.argv[2]):
+            for name in sys.argv[3:]:
+                loss = hydra.compose("config", ["encoder.embedding_dim=3", f"loss={name}", "miner=none"]).loss
+                one = train(loss, tf.distribute.get_strategy())
+                two = train(loss, replicas)
+                assert len(one) == len(two) > 2, name
+                for first, second in zip(one, two):
+                    np.testing.assert_allclose(second, first, rtol=1e-4, atol=2e-5, err_msg=name)
+                print(name)
+    """
+    names = [name for name in LOSSES if build("loss", f"loss={name}", "miner=none").layers]
+    np.savez(tmp_path / "data.npz", inputs=INPUTS, labels=LABELS)
+    arguments = [str(tmp_path / "data.npz"), str(ROOT / "conf"), *names]
+    finished = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert finished.stdout.split() == names
