@@ -1,6 +1,6 @@
 """Times every loss, forward and backward, against the least that any loss of all pairs costs, and against its peer.
 
-    python scripts/benchmark.py                                    # all of them, about 25 minutes on two cores
+    python scripts/benchmark.py                                    # all of them, about 50 minutes on two cores
     python scripts/benchmark.py only=triplet,circle sizes=128,512  # some; miners are named like losses
     pip install -c constraints.txt -e ".[peer]"                    # pytorch-metric-learning, to be measured too
 
@@ -29,7 +29,7 @@ LAYOUTS = ("4 per class", "10 classes")
 PEER_SIZE = 512
 # These sort, or go through the positives of an anchor one by one, which costs more than masks do.
 SORTING_LOSSES = {
-    *("adaptive_triplet", "dynamic_soft_margin", "hybrid", "quadruplet", "triplet"),
+    *("adaptive_triplet", "angular", "dynamic_soft_margin", "hybrid", "quadruplet", "triplet"),
     *("fast_ap", "histogram", "pnp", "ranked_list", "recall_at_k", "smooth_ap"),
 }
 SORTING_MINERS = {
@@ -37,11 +37,14 @@ SORTING_MINERS = {
     *("random", "schedule", "semi_hard", "triplet_margin", "uniform_histogram"),
     *("angular", "multi_similarity", "pair_margin"),  # of their pairs, triplets are made, as of all pairs
 }
+# Neither masks nor sorts, but the inverse of a matrix of all rows, for which there is no bar.
+INVERTING_LOSSES = {"manifold"}
 # With all tuples it takes a pass over [B, B] for every positive pair, which is for small batches only.
 USUAL_MINERS = {"quadruplet": "semi_hard"}
 # Bars: times the floor at a size and layout, matrices of B x B, traces after the first, and speed against the peer.
 MASK_BARS = {(size, layout): 3.0 for size in (1024, 4096) for layout in LAYOUTS}
 SORT_BARS = {(1024, "4 per class"): 12.0, (1024, "10 classes"): 25.0}
+BARS = {"mask": MASK_BARS, "sort": SORT_BARS, "inverse": {}}
 MEMORY_BAR, RETRACE_BAR, PEER_BAR, PEER_MEAN_BAR = 16.0, 0, 1.0, 5.0
 COLUMNS = (
     "subject family kind compiled layout size floor_ms ratio bar retraces matrices peer speed_up note".split()
@@ -85,37 +88,46 @@ def is_about_the_miner(loss, miner):
     return loss == "triplet" and miner != "none"
 
 
+def kind_of(loss, miner):
+    if is_about_the_miner(loss, miner):
+        return "sort" if miner in SORTING_MINERS else "mask"
+    if loss in INVERTING_LOSSES:
+        return "inverse"
+    return "sort" if loss in SORTING_LOSSES else "mask"
+
+
 def measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer):
     """The rows of one subject, whatever happens to it."""
     of_miner = is_about_the_miner(loss, miner)
-    is_sorting = miner in SORTING_MINERS if of_miner else loss in SORTING_LOSSES
-    bars = SORT_BARS if is_sorting else MASK_BARS
+    kind = kind_of(loss, miner)
     cells = [(layout, size) for layout in LAYOUTS for size in sizes]
     rows = {
         cell: {
             "subject": f"{loss} + {miner}" if of_miner else loss,
-            "kind": "sort" if is_sorting else "mask",
+            "kind": kind,
             "layout": cell[0],
             "size": cell[1],
-            "bar": bars.get(cell[::-1], ""),
+            "bar": BARS[kind].get(cell[::-1], ""),
         }
         for cell in cells
     }
     ours = Worker(seconds, loss=loss, miner=miner)
     peer = Worker(seconds / 2, loss=loss, miner=miner, side="peer") if with_peer and PEER_SIZE in sizes else None
     try:
-        about = ours.ask(do="describe") | ours.ask(do="choose", size=min(512, max(sizes)))
-        if of_miner:
-            about["family"] = "miners"
-        for row in rows.values():
-            row |= about
-        try:
-            rows["4 per class", max(sizes)]["matrices"] = ours.ask(do="measure_memory", size=max(sizes))["matrices"]
-        except RuntimeError as error:
-            rows["4 per class", max(sizes)]["note"] = f"memory: {error}"
-            ours = ours.again(compiled=about["compiled"])
+        family = "miners" if of_miner else ours.ask(do="describe")["family"]
+        compiled = {layout: ours.ask(do="choose", size=min(1024, max(sizes)), layout=layout) for layout in LAYOUTS}
+        for cell, row in rows.items():
+            row |= {"family": family} | compiled[cell[0]]
         name, peer = ask_name(peer)
         for layout in LAYOUTS:
+            # A new process, as TensorFlow keeps the memory that it has had.
+            ours = ours.again(**compiled[layout])
+            try:
+                memory = ours.ask(do="measure_memory", size=max(sizes), layout=layout)
+                rows[layout, max(sizes)]["matrices"] = memory["matrices"]
+            except RuntimeError as error:
+                rows[layout, max(sizes)]["note"] = f"memory: {error}"
+                ours = ours.again()
             known = []  # (size, milliseconds)
             for size in sizes:
                 row = rows[layout, size]
@@ -131,7 +143,7 @@ def measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer):
                     row["peer"] = name if beside else ""
                 except RuntimeError as error:
                     row["note"] = str(error)
-                    ours = ours.again(compiled=about["compiled"])
+                    ours = ours.again()
                     known.append((size, math.inf))
                 if beside and beside.stopped:  # the other layout would take even longer
                     peer = None
@@ -231,7 +243,7 @@ def floor_row(size, seconds):
     """Memory of the floor itself, for comparison."""
     worker = Worker(seconds, loss="triplet", miner="none", compiled="graph")
     try:
-        matrices = worker.ask(do="measure_memory", size=size, of_floor=True)["matrices"]
+        matrices = worker.ask(do="measure_memory", size=size, layout=LAYOUTS[0], of_floor=True)["matrices"]
         return {"subject": "floor", "family": "floor", "kind": "floor", "layout": "", "size": size} | {
             "ratio": 1.0,
             "matrices": matrices,

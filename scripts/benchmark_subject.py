@@ -127,6 +127,8 @@ class Ours:
         self.scope.__enter__()
         overrides = [f"loss={loss}", f"miner={miner}", f"encoder.embedding_dim={DIM}"]
         overrides += ["miner.size=4"] if miner == "packed" else []  # which parts all sizes
+        if miner == "pair_margin":  # the peer's 0.2 and 0.8, as cosine distances
+            overrides += ["miner.positive_margin=0.02", "miner.negative_margin=0.32"]
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             cfg = hydra.compose("config", overrides).loss
         self.make = lambda: hydra.utils.instantiate(cfg, _convert_="all")
@@ -171,20 +173,19 @@ class Ours:
 
         return floor
 
-    def choose(self, size):
-        """The better of graph and XLA on both layouts, unless told."""
-        if self.compiled == "best":
-            spent = {}
-            for compiled in ("graph", "xla"):
-                try:
-                    step = self.step(size, compiled == "xla")
-                    spent[compiled] = sum(self._first_and_later(step, *batch(size, layout)) for layout in LAYOUTS)
-                except Exception as error:  # what XLA cannot compile runs as a graph
-                    if compiled == "graph":
-                        raise
-                    print(f"xla: {error}", file=sys.stderr)
-            self.compiled = min(spent, key=spent.get)
-        return {"compiled": self.compiled}
+    def choose(self, size, layout):
+        """The better of graph and XLA, unless told."""
+        if self.compiled != "best":
+            return {"compiled": self.compiled}
+        spent = {}
+        for compiled in ("graph", "xla"):
+            try:
+                spent[compiled] = self._first_and_later(self.step(size, compiled == "xla"), *batch(size, layout))
+            except Exception as error:  # what XLA cannot compile runs as a graph
+                if compiled == "graph":
+                    raise
+                print(f"xla: {error}", file=sys.stderr)
+        return {"compiled": min(spent, key=spent.get)}
 
     @staticmethod
     def _first_and_later(step, labels, rows):
@@ -194,15 +195,15 @@ class Ours:
         step(labels, rows)[0].numpy()
         return milliseconds(lambda: step(labels, rows)[0].numpy())
 
-    def measure_memory(self, size, of_floor=False):
+    def measure_memory(self, size, layout, of_floor=False):
         """The peak of a step (or of the floor) beyond its inputs, in size x size float32 matrices.
 
-        To be asked before larger steps, as TensorFlow keeps what it has had. What it sets aside and what compiling
-        needs count too, so it is rather too much than too little.
+        To be asked first, as TensorFlow keeps what it has had. What it sets aside and what compiling needs count too,
+        so it is rather too much than too little.
         """
         import tensorflow as tf
 
-        labels, rows = (tf.constant(part) for part in batch(size, "4 per class"))
+        labels, rows = (tf.constant(part) for part in batch(size, layout))
         jit_compile = self.compiled == "xla"
         step, floor = self.step(size, jit_compile), self.floor(jit_compile)
         before = _status("VmRSS")

@@ -117,7 +117,9 @@ def draw_memory(axes, rows, places, floor):
     bars(axes, MEMORY_BARS + (((floor, "floor"),) if floor else ()))
     for row in rows:
         if row["layout"] and row["matrices"]:
-            axes.barh(places[row["subject"]], float(row["matrices"]), height=0.55, color=canvas.BLUE, alpha=0.75)
+            shift = -0.17 if row["layout"] == "4 per class" else 0.17
+            place = places[row["subject"]] + shift
+            axes.barh(place, float(row["matrices"]), height=0.3, color=COLORS[row["layout"]], alpha=0.75)
     axes.set_xlim(left=0)
 
 
