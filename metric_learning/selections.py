@@ -4,6 +4,7 @@ All of them hold O(B x M) numbers. Anchors are rows and references columns of th
 has S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
 """
 
+import math
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -107,7 +108,8 @@ def in_blocks(function, matrices, dtypes):
     """`function(*matrices)` of large matrices, one block of rows after another: less memory, and nearer to the cache.
 
     Args:
-        function: of tensors [b, ...] to a tuple of tensors [b, ...], in which no row depends on another.
+        function: of tensors [b, ...] to a tuple of tensors [b, ...], in which no row depends on another. The last block
+            may be filled up with rows of zeros, whose results are dropped.
         matrices: tensors [B, ...]; the first, [B, M], is the measure of the blocks.
         dtypes: of what the function returns.
 
@@ -115,14 +117,23 @@ def in_blocks(function, matrices, dtypes):
         The tuple that the function returns of all rows at once.
     """
     num_rows, num_columns = matrices[0].shape
-    if num_rows is None or num_columns is None:
+    if num_rows is None or num_columns is None or num_rows * num_columns <= BLOCK:
         return function(*matrices)
-    fitting = [size for size in range(1, num_rows + 1) if num_rows % size == 0 and size * num_columns <= BLOCK]
-    if not fitting or num_rows * num_columns <= BLOCK:
-        return function(*matrices)
-    parts = [tf.reshape(matrix, [-1, fitting[-1], *matrix.shape[1:]]) for matrix in matrices]
-    results = tf.map_fn(lambda rows: function(*rows), tuple(parts), parallel_iterations=1, fn_output_signature=dtypes)
-    return tuple(tf.reshape(result, [num_rows, *result.shape[2:]]) for result in results)
+    num_blocks = math.ceil(num_rows / max(BLOCK // num_columns, 1))
+    size = math.ceil(num_rows / num_blocks)
+
+    def part(matrix):
+        padding = [[0, num_blocks * size - num_rows], *[[0, 0]] * (matrix.shape.rank - 1)]
+        padded = tf.pad(matrix, padding) if any(padding[0]) else matrix
+        return tf.reshape(padded, [num_blocks, size, *matrix.shape[1:]])
+
+    results = tf.map_fn(
+        lambda rows: function(*rows),
+        tuple(part(matrix) for matrix in matrices),
+        parallel_iterations=1,
+        fn_output_signature=dtypes,
+    )
+    return tuple(tf.reshape(result, [-1, *result.shape[2:]])[:num_rows] for result in results)
 
 
 def _numbers(mask):

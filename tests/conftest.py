@@ -11,7 +11,9 @@ import hydra
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from metric_learning.selections import Triplets
 from metric_learning.steps import at_step
 
 CONF = pathlib.Path(__file__).parent.parent / "conf"
@@ -50,6 +52,37 @@ def bank():
     """Rows to compare the batch with: one class of it is missing here, and one is new."""
     rows = np.random.default_rng(6).normal(scale=0.5, size=(7, 3))
     return Batch(np.array([C, A, B, 2**24 + 9, A, C, B]), np.round(64 * rows) / 64)
+
+
+@pytest.fixture
+def masks():
+    """`masks(labels, ref_labels=None)`: the positive and the negative mask, NumPy."""
+
+    def of(labels, ref_labels=None):
+        same = np.equal.outer(labels, labels if ref_labels is None else ref_labels)
+        own = np.eye(*same.shape, dtype=bool) & (ref_labels is None)
+        return same & ~own, ~same
+
+    return of
+
+
+@pytest.fixture
+def random_triplets(masks):
+    """`random_triplets(labels)`: valid triplets where there are any, with weights of 0, 0.5 and 2; elsewhere 0."""
+
+    def draw(labels, ref_labels=None, slots=4, seed=31):
+        rng = np.random.default_rng(seed)
+        positive_mask, negative_mask = masks(labels, ref_labels)
+        positive, negative = np.zeros((2, len(labels), slots), np.int32)
+        weights = np.zeros((len(labels), slots), np.float32)
+        for a in range(len(labels)):
+            if positive_mask[a].any() and negative_mask[a].any():
+                positive[a] = rng.choice(np.flatnonzero(positive_mask[a]), slots)
+                negative[a] = rng.choice(np.flatnonzero(negative_mask[a]), slots)
+                weights[a] = rng.choice([0.0, 0.5, 2.0], slots)
+        return Triplets(*map(tf.constant, (positive, negative, weights)))
+
+    return draw
 
 
 @pytest.fixture

@@ -17,60 +17,44 @@ def way(request, monkeypatch):
     return request.param
 
 
-def masks(labels, ref_labels=None):
-    same = np.equal.outer(labels, labels if ref_labels is None else ref_labels)
-    own = np.eye(*same.shape, dtype=bool) & (ref_labels is None)
-    return same & ~own, ~same
-
-
-def random_triplets(labels, ref_labels=None, slots=4, seed=31):
-    """Valid triplets where there are any, with weights of 0, 0.5 and 2; elsewhere columns 0 and weight 0."""
-    rng = np.random.default_rng(seed)
-    positive_mask, negative_mask = masks(labels, ref_labels)
-    positive, negative = np.zeros((2, len(labels), slots), np.int32)
-    weights = np.zeros((len(labels), slots), np.float32)
-    for a in range(len(labels)):
-        if positive_mask[a].any() and negative_mask[a].any():
-            positive[a] = rng.choice(np.flatnonzero(positive_mask[a]), slots)
-            negative[a] = rng.choice(np.flatnonzero(negative_mask[a]), slots)
-            weights[a] = rng.choice([0.0, 0.5, 2.0], slots)
-    return Triplets(*map(tf.constant, (positive, negative, weights)))
-
-
-def test_quadruplets_stay_as_they_are(batch):
+def test_quadruplets_stay_as_they_are(batch, masks):
     quadruplets = Quadruplets(*[tf.zeros([10, 1], tf.int32)] * 3, *[tf.zeros([10, 1])] * 2)
     assert to_quadruplets(quadruplets, tf.zeros([10, 10]), masks(batch.labels)[1]) is quadruplets
 
 
-def check_completion(labels, ref_labels, distances, triplets, kind="hard"):
-    """The second negative is the nearest row, to the negative, of a class that is neither's; if "semi_hard", the
-    nearest beyond the distance of the positive, or else the farthest."""
-    refs = labels if ref_labels is None else ref_labels
-    _, negative_mask = masks(labels, ref_labels)
-    completed = to_quadruplets(triplets, distances, negative_mask, kind)
-    for before, after in zip(triplets, (completed.positive, completed.negative, completed.weights), strict=True):
-        np.testing.assert_array_equal(before, after)
-    found = 0
-    for a, slot in np.argwhere(triplets.weights.numpy()):
-        n = completed.negative[a, slot].numpy()
-        third = [m for m in range(len(labels)) if labels[m] not in (labels[a], refs[n])]
-        if not third:
-            assert completed.second_weights[a, slot] == 0.0
-            continue
-        found += 1
-        assert completed.second_weights[a, slot] == triplets.weights[a, slot]
-        expected = min(third, key=lambda m: distances[m, n])
-        if kind == "semi_hard":
-            farther = [m for m in third if distances[m, n] > distances[a, completed.positive[a, slot].numpy()]]
-            expected = min(farther or [max(third, key=lambda m: distances[m, n])], key=lambda m: distances[m, n])
-        assert completed.second_negative[a, slot] == expected
-    assert not np.any(completed.second_weights.numpy()[triplets.weights.numpy() == 0.0])
-    return found
+@pytest.fixture
+def check_completion(masks):
+    def check(labels, ref_labels, distances, triplets, kind="hard"):
+        """The second negative is the nearest row, to the negative, of a class that is neither's; if "semi_hard", the
+        nearest beyond the distance of the positive, or else the farthest."""
+        refs = labels if ref_labels is None else ref_labels
+        _, negative_mask = masks(labels, ref_labels)
+        completed = to_quadruplets(triplets, distances, negative_mask, kind)
+        for before, after in zip(triplets, (completed.positive, completed.negative, completed.weights), strict=True):
+            np.testing.assert_array_equal(before, after)
+        found = 0
+        for a, slot in np.argwhere(triplets.weights.numpy()):
+            n = completed.negative[a, slot].numpy()
+            third = [m for m in range(len(labels)) if labels[m] not in (labels[a], refs[n])]
+            if not third:
+                assert completed.second_weights[a, slot] == 0.0
+                continue
+            found += 1
+            assert completed.second_weights[a, slot] == triplets.weights[a, slot]
+            expected = min(third, key=lambda m: distances[m, n])
+            if kind == "semi_hard":
+                farther = [m for m in third if distances[m, n] > distances[a, completed.positive[a, slot].numpy()]]
+                expected = min(farther or [max(third, key=lambda m: distances[m, n])], key=lambda m: distances[m, n])
+            assert completed.second_negative[a, slot] == expected
+        assert not np.any(completed.second_weights.numpy()[triplets.weights.numpy() == 0.0])
+        return found
+
+    return check
 
 
 @pytest.mark.parametrize("kind", ["hard", "semi_hard"])
 @pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed, kind):
+def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed, kind, random_triplets, check_completion):
     rng = np.random.default_rng(seed)
     labels = rng.integers(2**24, 2**24 + 4, size=14)
     distances = rng.normal(size=(14, 14)).astype(np.float32)  # of any sign, and not symmetric
@@ -79,7 +63,7 @@ def test_quadruplets_are_completed_by_the_nearest_row_of_a_third_class(seed, kin
 
 @pytest.mark.parametrize("kind", ["hard", "semi_hard"])
 @pytest.mark.parametrize("seed", range(5))
-def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed, kind):
+def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed, kind, random_triplets, check_completion):
     rng = np.random.default_rng(seed)
     labels, ref_labels = rng.integers(0, 4, size=9), rng.integers(0, 6, size=12)
     distances = rng.normal(size=(9, 12)).astype(np.float32)
@@ -87,7 +71,7 @@ def test_quadruplets_with_references_are_completed_by_a_row_of_the_batch(seed, k
     assert check_completion(labels, ref_labels, distances, triplets, kind) > 5
 
 
-def test_two_classes_have_no_third():
+def test_two_classes_have_no_third(random_triplets, check_completion):
     labels = np.array([0, 1, 0, 1, 1])
     distances = np.random.default_rng(32).normal(size=(5, 5)).astype(np.float32)
     triplets = random_triplets(labels)
@@ -96,7 +80,7 @@ def test_two_classes_have_no_third():
         assert check_completion(labels, None, distances, triplets, kind) == 0
 
 
-def test_a_class_without_references_can_be_the_third():
+def test_a_class_without_references_can_be_the_third(masks):
     labels, ref_labels = np.array([0, 1, 2]), np.array([0, 1, 1])
     distances = np.array([[0.0, 5.0, 6.0], [5.0, 0.0, 1.0], [7.0, 3.0, 2.0]], np.float32)
     triplets = Triplets(*map(tf.constant, ([[0], [1], [0]], [[1], [0], [0]], [[1.0], [1.0], [0.0]])))
@@ -135,7 +119,7 @@ def test_rows_of_several_classes_are_completed_by_one_alike_to_neither(way):
 
 
 @pytest.mark.parametrize("kind", ["hard", "semi_hard"])
-def test_compiled_for_any_number_of_rows_it_finds_the_same(kind):
+def test_compiled_for_any_number_of_rows_it_finds_the_same(kind, masks, random_triplets):
     rng = np.random.default_rng(41)
     labels = rng.integers(0, 5, size=20)
     distances = rng.normal(size=(20, 20)).astype(np.float32)

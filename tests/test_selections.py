@@ -19,27 +19,7 @@ from metric_learning.selections import (
 )
 
 
-def masks(labels, ref_labels=None):
-    same = np.equal.outer(labels, labels if ref_labels is None else ref_labels)
-    own = np.eye(*same.shape, dtype=bool) & (ref_labels is None)
-    return same & ~own, ~same
-
-
-def random_triplets(labels, ref_labels=None, slots=4, seed=31):
-    """Valid triplets where there are any, with weights of 0, 0.5 and 2; elsewhere columns 0 and weight 0."""
-    rng = np.random.default_rng(seed)
-    positive_mask, negative_mask = masks(labels, ref_labels)
-    positive, negative = np.zeros((2, len(labels), slots), np.int32)
-    weights = np.zeros((len(labels), slots), np.float32)
-    for a in range(len(labels)):
-        if positive_mask[a].any() and negative_mask[a].any():
-            positive[a] = rng.choice(np.flatnonzero(positive_mask[a]), slots)
-            negative[a] = rng.choice(np.flatnonzero(negative_mask[a]), slots)
-            weights[a] = rng.choice([0.0, 0.5, 2.0], slots)
-    return Triplets(*map(tf.constant, (positive, negative, weights)))
-
-
-def test_all_pairs_are_the_masks(batch):
+def test_all_pairs_are_the_masks(batch, masks):
     positive_mask, negative_mask = masks(batch.labels)
     pairs = all_pairs(positive_mask, negative_mask)
     np.testing.assert_array_equal(pairs.positive_weights, positive_mask.astype(np.float32))
@@ -52,7 +32,7 @@ def test_at_takes_columns_row_by_row():
 
 
 @pytest.mark.parametrize("kind", [Triplets, Quadruplets])
-def test_pairs_of_tuples_count_as_often_as_they_occur(batch, bank, kind):
+def test_pairs_of_tuples_count_as_often_as_they_occur(batch, bank, kind, random_triplets):
     triplets = random_triplets(batch.labels, bank.labels)
     selection = triplets
     if kind is Quadruplets:
@@ -68,7 +48,7 @@ def test_pairs_of_tuples_count_as_often_as_they_occur(batch, bank, kind):
     np.testing.assert_allclose(pairs.negative_weights, expected[1])
 
 
-def test_what_is_of_the_wanted_kind_stays_as_it_is(batch):
+def test_what_is_of_the_wanted_kind_stays_as_it_is(batch, masks):
     pairs = all_pairs(*masks(batch.labels))
     assert to_pairs(pairs, 10) is pairs
 
@@ -111,24 +91,25 @@ def test_put_leaves_rows_that_found_nothing():
     assert placed.numpy().tolist() == [[0.0, 5.0], [0.0, 0.0], [7.0, 0.0]]
 
 
-@pytest.mark.parametrize("rows", [12, 7], ids=["parted", "of a prime number of rows"])
+@pytest.mark.parametrize("rows", [12, 7], ids=["even", "filled up"])
 def test_blocks_of_rows_make_what_all_rows_at_once_make(monkeypatch, rows):
     sizes = []
 
-    def sums(matrix, weights):
+    def sums(matrix, mask, weights):
         sizes.append(matrix.shape[0])
-        return tf.reduce_sum(matrix, axis=1) * weights, 2.0 * matrix
+        return tf.reduce_sum(tf.where(mask, matrix, 0.0), axis=1) * weights, 2.0 * matrix
 
     matrix, weights = tf.reshape(tf.range(5.0 * rows), [rows, 5]), tf.range(1.0 * rows)
-    whole = sums(matrix, weights)
+    matrices = matrix, matrix % 3.0 > 0.0, weights
+    whole = sums(*matrices)
     monkeypatch.setattr(selections, "BLOCK", 20)
-    parts = in_blocks(sums, (matrix, weights), (tf.float32, tf.float32))
-    assert set(sizes[1:]) == ({4} if rows == 12 else {1})
+    parts = in_blocks(sums, matrices, (tf.float32, tf.float32))
+    assert set(sizes[1:]) == {4}
     for part, expected in zip(parts, whole, strict=True):
         np.testing.assert_array_equal(part, expected)
 
 
-def test_blocks_leave_rows_alone_of_which_one_is_too_long(monkeypatch):
+def test_a_block_holds_one_row_at_least(monkeypatch):
     monkeypatch.setattr(selections, "BLOCK", 4)
     (result,) = in_blocks(lambda matrix: (matrix + 1.0,), (tf.zeros([6, 5]),), (tf.float32,))
     np.testing.assert_array_equal(result, np.ones([6, 5]))

@@ -8,19 +8,13 @@ def squared_distances(rows, refs):
     return np.square(rows[:, None, :] - refs[None, :, :]).sum(-1).astype(np.float32)
 
 
-def masks(labels, ref_labels=None):
-    same = np.equal.outer(labels, labels if ref_labels is None else ref_labels)
-    own = np.eye(*same.shape, dtype=bool) & (ref_labels is None)
-    return same & ~own, ~same
-
-
-def of_rows(labels, rows):
-    return squared_distances(rows, rows), *masks(labels)
-
-
 @pytest.fixture
-def problems(batch, batch_with_duplicates, bank):
+def problems(batch, batch_with_duplicates, bank, masks):
     """Name -> (distances [B, M], positive mask, negative mask), NumPy."""
+
+    def of_rows(labels, rows):
+        return squared_distances(rows, rows), *masks(labels)
+
     rng = np.random.default_rng(11)
     rows = rng.normal(size=(5, 3))
     kinds = rng.integers(0, 3, size=(12, 7))  # 0 positive, 1 negative, 2 neither

@@ -7,18 +7,13 @@ from metric_learning.selections import Quadruplets, Triplets
 from miners import Packed
 
 
-def masks(labels):
-    same = np.equal.outer(labels, labels)
-    return same & ~np.eye(len(labels), dtype=bool), ~same
-
-
 def tuples(selection, size):
     columns = [field.numpy()[:, 0] for field in selection]
     weights = columns[size - 1]
     return [(a, *(int(column[a]) for column in columns[: size - 1])) for a in np.flatnonzero(weights)]
 
 
-def test_rows_are_triplets_in_turn_and_a_rest_is_left_out():
+def test_rows_are_triplets_in_turn_and_a_rest_is_left_out(masks):
     labels = np.array([4, 4, 1, 7, 7, 4, 2, 2])
     selection = Packed()(np.zeros((8, 8), np.float32), *masks(labels))
     assert isinstance(selection, Triplets)
@@ -35,12 +30,12 @@ def test_rows_are_triplets_in_turn_and_a_rest_is_left_out():
         ([1, 1], False),  # no negative
     ],
 )
-def test_labels_must_agree_with_a_triplet(labels, valid):
+def test_labels_must_agree_with_a_triplet(labels, valid, masks):
     size = len(labels)
     assert Packed()(np.zeros((size, size), np.float32), *masks(labels)).weights.numpy().any() == valid
 
 
-def test_rows_are_quadruplets_and_a_second_negative_needs_a_third_class():
+def test_rows_are_quadruplets_and_a_second_negative_needs_a_third_class(masks):
     labels = np.array([1, 1, 2, 3, 5, 5, 6, 6, 7, 7, 8, 7, 9, 8, 9, 9])
     selection = Packed(size=4)(np.zeros((16, 16), np.float32), *masks(labels))
     assert isinstance(selection, Quadruplets)
