@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.distances import normalize
+from metric_learning.distances import clip, normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import as_labels
 
@@ -136,8 +136,7 @@ def as_classes(labels, num_classes):
 def class_cosines(embeddings, class_vectors):
     """[B, C * vectors_per_class] float32: the cosine of every embedding with every vector; 0 for a zero row."""
     cosines = tf.matmul(normalize(embeddings), normalize(class_vectors), transpose_b=True)
-    # Rounding takes equal rows to 1 + 1e-7. Clipping costs no gradient, which is 0 there.
-    return tf.clip_by_value(cosines, -1.0, 1.0)
+    return clip(cosines, -1.0, 1.0)  # as rounding takes equal rows to 1 + 1e-7
 
 
 def cross_entropy(targets, logits):
