@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from metric_learning.losses import NormalizedSoftmax, Triplet
 from metric_learning.losses.class_loss import ClassVectors
+from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.penalties import (
     CenterInvariant,
     L1Penalty,
@@ -64,6 +65,7 @@ CASES = {
     "center invariant": (CenterInvariant(0.7), lambda rows: 0.7 * center_invariant(rows)),
     "regular face": (RegularFace(0.7), lambda rows: 0.7 * regular_face(rows)),
     "sparse centers": (SparseCenters(0.7, vectors_per_class=3), lambda rows: 0.7 * sparse_centers(rows, 3)),
+    "six centers": (SparseCenters(0.7, vectors_per_class=6), lambda rows: 0.7 * sparse_centers(rows, 6)),
     "pairs of centers": (SparseCenters(), lambda rows: 0.2 * sparse_centers(rows, 2)),
 }
 every_penalty = pytest.mark.parametrize(("penalty", "expected"), CASES.values(), ids=CASES)
@@ -217,6 +219,8 @@ def test_a_loss_without_class_vectors_has_nothing_to_penalize():
     penalize_weights([], None)
     with pytest.raises(ValueError, match="needs a loss that learns some"):
         penalize_weights([], RegularFace())
+    with pytest.raises(ValueError, match="needs a loss that learns some"):
+        penalize_weights([LearnedNumber(1.0)], RegularFace())
 
 
 def test_class_vectors_add_the_penalty_to_the_losses_of_their_model():

@@ -102,6 +102,12 @@ def test_there_are_pairs_without_farther_negatives_and_costs_of_0(batch):
     assert 1 < (lifted(labels, rows, margin=-2.0) == 0).sum() < 10  # one of them alone with its label
 
 
+def test_a_row_is_at_distance_0_from_itself_even_a_zero_row():
+    # No positives: the smallest distance of the row, its own, stands for them. 0 - 1 + 1.
+    hard = addons.TripletHardLoss(distance_metric="angular", reduction=None)
+    np.testing.assert_array_equal(hard([0, 1], [[0.0, 0.0], [1.0, 0.0]]), [0.0, 0.0])
+
+
 @of_embeddings
 def test_duplicates_and_a_single_class_cost_what_addons_says(batch_with_duplicates, kind, oracle, arguments):
     labels, rows = batch_with_duplicates
