@@ -3,12 +3,11 @@
 import tensorflow as tf
 
 from metric_learning.relations import classes_of_rows, same_class_rows
-from metric_learning.selections import Quadruplets, at, columns_of, largest_count, put, through_columns
+from metric_learning.selections import Quadruplets, at, largest_count, put, through_columns
+from metric_learning.sorted_search import count_up_to, entries, of_selected
 
 # Triplets of an anchor up to which going through them beats sorting: measured with 1,024 rows on two cores.
 MOST_FOR_A_LOOP = 8
-# Triplets of an anchor that are searched for at a time.
-SLOTS = 8
 
 
 def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
@@ -90,51 +89,19 @@ def _by_sorting(triplets, to_rows, to_positive, classes):
     begins = tf.cast(ranked_classes[:, 1:] != ranked_classes[:, :-1], tf.int32)
     runs = tf.cumsum(tf.pad(begins, [[0, 0], [1, 0]]), axis=1)
     columns = tf.range(tf.size(last))
-    before_last_run = _count_up_to(runs, columns, _entries(runs, columns, last) - 1) - 1
+    before_last_run = count_up_to(runs, columns, entries(runs, columns, last) - 1) - 1
+    anchors = tf.range(tf.size(classes))
 
-    # A few triplets of every anchor at a time: [SLOTS, B].
-    selected = triplets.weights > 0.0
-    slots, _ = columns_of(selected)
-    num_slots = tf.shape(slots)[0]
-    slots = tf.reshape(tf.pad(slots, [[0, -num_slots % SLOTS], [0, 0]]), [-1, SLOTS, tf.size(classes)])
-    anchors = tf.broadcast_to(tf.range(tf.size(classes)), tf.shape(slots[0]))
-
-    def add(turn, rows):
-        slot = tf.gather(slots, turn)
-        negative = _entries(triplets.negative, anchors, slot)
-        nearest = _count_up_to(ranked, negative, _entries(to_positive, anchors, slot))
-        behind_run = _count_up_to(runs, negative, _entries(runs, negative, nearest))
-        nearest = tf.where(_entries(ranked_classes, negative, nearest) == classes, behind_run, nearest)
+    def find(slot):
+        negative = entries(triplets.negative, anchors, slot)
+        nearest = count_up_to(ranked, negative, entries(to_positive, anchors, slot))
+        behind_run = count_up_to(runs, negative, entries(runs, negative, nearest))
+        nearest = tf.where(entries(ranked_classes, negative, nearest) == classes, behind_run, nearest)
         farthest = tf.gather(last, negative)
-        of_own_class = _entries(ranked_classes, negative, farthest) == classes
+        of_own_class = entries(ranked_classes, negative, farthest) == classes
         farthest = tf.where(of_own_class, tf.gather(before_last_run, negative), farthest)
         # Behind the last one is no nearest, and before the first no farthest.
         place = tf.where(nearest <= tf.gather(last, negative), nearest, farthest)
-        row = tf.where(place >= 0, _entries(order, negative, place), -1)
-        return turn + 1, tf.tensor_scatter_nd_update(rows, [[turn]], row[None])
+        return tf.where(place >= 0, entries(order, negative, place), -1)
 
-    num_turns = (largest_count(selected) + SLOTS - 1) // SLOTS
-    found = tf.while_loop(lambda turn, _: turn < num_turns, add, (0, -tf.ones_like(slots)))[1]
-    found = tf.transpose(tf.reshape(found, [-1, tf.size(classes)])[:num_slots])
-    # From the s-th triplet of an anchor back to its slot.
-    turns = tf.cumsum(tf.cast(selected, tf.int32), axis=1, exclusive=True)
-    return tf.where(selected, at(found, tf.minimum(turns, num_slots - 1)), -1)
-
-
-def _entries(matrix, rows, columns):
-    """The entries of a matrix at rows and columns, integers of any shape; of columns outside, the nearest one."""
-    num_columns = tf.shape(matrix)[1]
-    columns = tf.clip_by_value(columns, 0, num_columns - 1)
-    return tf.gather(tf.reshape(matrix, [-1]), rows * num_columns + columns)
-
-
-def _count_up_to(ranked, rows, values):
-    """How many entries of the rows of a matrix [M, N], each sorted, are at most the values; int32 of their shape."""
-    size = tf.shape(ranked)[1]
-    bits = 31 if ranked.shape[1] is None else ranked.shape[1].bit_length()
-    count = tf.zeros_like(rows)
-    for bit in reversed(range(bits)):
-        longer = count + 2**bit
-        is_within = (longer <= size) & (_entries(ranked, rows, longer - 1) <= values)
-        count = tf.where(is_within, longer, count)
-    return count
+    return of_selected(triplets.weights > 0.0, find, -1)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from metric_learning.nearest import MOST_FOR_A_LOOP
 from metric_learning.selections import at, largest_count, put, through_columns
+from metric_learning.sorted_search import count_up_to_where
 from miners.draws import uniform_like
 
 PICKS = ("random", "hardest", "easiest")
@@ -62,8 +63,8 @@ def _by_sorting(distances, positive_mask, negative_mask, low, high, closed, pick
     order = tf.argsort(to_negatives, axis=1, stable=True)
     ranked = at(to_negatives, order)
     num_negatives = tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
-    first = tf.minimum(tf.searchsorted(ranked, distances + low, side="right"), num_negatives)
-    last = tf.minimum(tf.searchsorted(ranked, distances + high, side="right" if closed else "left"), num_negatives)
+    first = tf.minimum(count_up_to_where(positive_mask, ranked, distances + low), num_negatives)
+    last = tf.minimum(count_up_to_where(positive_mask, ranked, distances + high, below=not closed), num_negatives)
     count = tf.where(positive_mask, tf.maximum(last - first, 0), 0)
     if pick == "random":
         rank = first + tf.cast(uniform_like(distances) * tf.cast(count, tf.float32), tf.int32)

@@ -6,8 +6,8 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.nearest import MOST_FOR_A_LOOP
-from metric_learning.selections import Triplets, at, largest_count, put, through_columns
+from metric_learning.selections import Triplets, at
+from metric_learning.sorted_search import count_up_to_where
 from miners.draws import uniform_like
 from miners.miner import Miner
 
@@ -67,7 +67,7 @@ class DistanceWeighted(Miner):
         # Inverse transform: the first column whose cumulated probability exceeds a uniform number.
         cumulated = tf.cumsum(probabilities, axis=1)
         uniform = uniform_like(distances) * cumulated[:, -1:]
-        negative = _count_up_to(cumulated, uniform, positive_mask)
+        negative = count_up_to_where(positive_mask, cumulated, uniform)
         # Rounding can carry a draw past the end, or onto a column without probability: such a draw is dropped.
         negative = tf.minimum(negative, tf.shape(distances)[1] - 1)
         drawn = at(probabilities, negative) > 0.0
@@ -85,17 +85,3 @@ class DistanceWeighted(Miner):
         largest = tf.reduce_max(log_weights, axis=1, keepdims=True)
         weights = tf.where(candidates, tf.exp(log_weights - tf.where(candidates, largest, 0.0)), 0.0)
         return tf.math.divide_no_nan(weights, tf.reduce_sum(weights, axis=1, keepdims=True))
-
-
-def _count_up_to(cumulated, values, mask):
-    """How many entries of its row of `cumulated` are at most each value, where `mask` is true; [B, M] each."""
-
-    def add(column, found, counts):
-        is_within = cumulated <= at(values, column[:, None])
-        return (put(counts, column, found, tf.reduce_sum(tf.cast(is_within, tf.int32), axis=1)),)
-
-    return tf.cond(
-        largest_count(mask) <= MOST_FOR_A_LOOP,
-        lambda: through_columns(mask, add, tf.zeros_like(values, tf.int32))[0],
-        lambda: tf.searchsorted(cumulated, values, side="right"),
-    )

@@ -8,7 +8,16 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 FLOOR_1 = {
     f"metric_learning.{name}"
-    for name in ("distances", "nearest", "penalties", "relations", "second_negatives", "selections", "steps")
+    for name in (
+        "distances",
+        "nearest",
+        "penalties",
+        "relations",
+        "second_negatives",
+        "selections",
+        "sorted_search",
+        "steps",
+    )
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
@@ -19,6 +28,7 @@ MAY_IMPORT = {
     "metric_learning.relations": FLOOR_1,
     "metric_learning.second_negatives": FLOOR_1,
     "metric_learning.selections": FLOOR_1,
+    "metric_learning.sorted_search": FLOOR_1,
     "metric_learning.steps": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
     "metric_learning.encoders": FLOOR_1,

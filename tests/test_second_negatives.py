@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning import second_negatives
+from metric_learning import second_negatives, sorted_search
 from metric_learning.second_negatives import to_quadruplets
 from metric_learning.selections import Quadruplets, Triplets
 
@@ -13,7 +13,7 @@ from metric_learning.selections import Quadruplets, Triplets
 def way(request, monkeypatch):
     """Both ways of looking for a semi-hard one."""
     monkeypatch.setattr(second_negatives, "MOST_FOR_A_LOOP", {"loop": 10**6, "sort": -1}[request.param])
-    monkeypatch.setattr(second_negatives, "SLOTS", 3)
+    monkeypatch.setattr(sorted_search, "SLOTS", 3)
     return request.param
 
 

@@ -6,12 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from miners import DistanceWeighted, distance_weighted
-
-
-@pytest.fixture(params=["loop", "search"], autouse=True)
-def both_ways_to_draw(request, monkeypatch):
-    monkeypatch.setattr(distance_weighted, "MOST_FOR_A_LOOP", {"loop": 10**6, "search": -1}[request.param])
+from miners import DistanceWeighted
 
 
 def oracle(distances, negative_mask, embedding_dim, cutoff=0.5, nonzero_loss_cutoff=1.4):

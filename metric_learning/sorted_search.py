@@ -1,0 +1,74 @@
+"""Searches in sorted rows, for the few places of a matrix that ask.
+
+`tf.searchsorted` takes all places, asked or not, and under XLA compares all with all, in a tensor [B, M, M].
+"""
+
+import tensorflow as tf
+
+from metric_learning.selections import at, columns_of, largest_count
+
+# Places of every row that are searched for at a time.
+SLOTS = 8
+
+
+def of_selected(selected, find, nothing):
+    """What `find` makes of the true columns of a mask, some of every row at a time.
+
+    Args:
+        selected: [B, M] boolean.
+        find: from columns [SLOTS, B], some of each row, to [SLOTS, B] int32. What it makes of column 0 is dropped where
+            a row has no more.
+        nothing: the integer for columns that are not selected.
+
+    Returns:
+        [B, M] int32.
+    """
+    slots, _ = columns_of(selected)
+    num_slots, num_rows = tf.unstack(tf.shape(slots))
+    slots = tf.reshape(tf.pad(slots, [[0, -num_slots % SLOTS], [0, 0]]), [-1, SLOTS, num_rows])
+
+    def add(turn, found):
+        return turn + 1, tf.tensor_scatter_nd_update(found, [[turn]], find(tf.gather(slots, turn))[None])
+
+    num_turns = (largest_count(selected) + SLOTS - 1) // SLOTS
+    found = tf.while_loop(lambda turn, _: turn < num_turns, add, (0, tf.zeros_like(slots)))[1]
+    found = tf.transpose(tf.reshape(found, [-1, num_rows])[:num_slots])
+    # From the s-th column of a row back to its place.
+    turns = tf.cumsum(tf.cast(selected, tf.int32), axis=1, exclusive=True)
+    return tf.where(selected, at(found, tf.minimum(turns, num_slots - 1)), nothing)
+
+
+def count_up_to(ranked, rows, values, *, below=False):
+    """How many entries of the rows of a matrix [M, N], each sorted, are at most the values, or below them.
+
+    Args:
+        ranked: [M, N], its rows growing.
+        rows: int32, of the shape of the values or one that broadcasts to it.
+        values: of any shape.
+        below: leave out the entries that equal the value.
+
+    Returns:
+        int32 of the shape of the values.
+    """
+    size = tf.shape(ranked)[1]
+    bits = 31 if ranked.shape[1] is None else ranked.shape[1].bit_length()
+    count = tf.zeros_like(values, tf.int32)
+    for bit in reversed(range(bits)):
+        longer = count + 2**bit
+        entry = entries(ranked, rows, longer - 1)
+        is_within = (longer <= size) & (entry < values if below else entry <= values)
+        count = tf.where(is_within, longer, count)
+    return count
+
+
+def count_up_to_where(mask, ranked, values, *, below=False):
+    """The same for the values [B, M] in their rows of `ranked` [B, N], where a mask is true; 0 elsewhere."""
+    rows = tf.range(tf.shape(ranked)[0])
+    return of_selected(mask, lambda slot: count_up_to(ranked, rows, entries(values, rows, slot), below=below), 0)
+
+
+def entries(matrix, rows, columns):
+    """The entries of a matrix at rows and columns, integers that broadcast; of columns outside, the nearest one."""
+    num_columns = tf.shape(matrix)[1]
+    columns = tf.clip_by_value(columns, 0, num_columns - 1)
+    return tf.gather(tf.reshape(matrix, [-1]), rows * num_columns + columns)
