@@ -148,7 +148,7 @@ def test_the_verdict_names_what_misses_its_bar(benchmark):
 def test_peers_and_kinds_name_what_there_is(benchmark):
     subject = load("benchmark_subject")
     miners = {path.stem for path in (ROOT / "conf/miner").glob("*.yaml")}
-    assert set(subject.PEER_LOSSES) | benchmark.SORTING_LOSSES <= set(LOSSES)
+    assert set(subject.PEER_LOSSES) | benchmark.SORTING_LOSSES | benchmark.INVERTING_LOSSES <= set(LOSSES)
     assert set(subject.PEER_MINERS) | benchmark.SORTING_MINERS <= miners
     usual = benchmark.USUAL_MINERS
     assert benchmark.subjects("")[: len(LOSSES)] == [(loss, usual.get(loss, "none")) for loss in LOSSES]
