@@ -32,34 +32,38 @@ def soft_counts(distances, positive_mask, groups, temperature):
         )[1:]
 
     def nearer(matrix, slot):
-        """The positive [B, 1] of the slot, the sigmoids [B, M], and which of them count, a mask for each group."""
+        """The positive [B, 1] of the slot, and the sigmoids [B, M], that of the positive itself being 1/2."""
         positive = tf.gather(columns, slot)[:, None]
         # A sigmoid, by the function that XLA computes faster.
-        sigmoids = 0.5 + 0.5 * tf.tanh((0.5 / temperature) * (at(matrix, positive) - matrix))
-        others = (references != positive) & tf.gather(exists, slot)[:, None]
-        return positive, sigmoids, [others & group for group in groups]
+        return positive, 0.5 + 0.5 * tf.tanh((0.5 / temperature) * (at(matrix, positive) - matrix))
 
     @tf.custom_gradient
     def counts(matrix):
         def add(slot, *totals):
-            _, sigmoids, counted = nearer(matrix, slot)
-            sums = [tf.reduce_sum(tf.where(mask, sigmoids, 0.0), axis=1) for mask in counted]
+            positive, sigmoids = nearer(matrix, slot)
+            found = tf.gather(exists, slot)
+            rows = []
+            for group in groups:
+                itself = 0.5 * tf.cast(at(group, positive)[:, 0], tf.float32)
+                rows.append(tf.where(found, tf.reduce_sum(tf.where(group, sigmoids, 0.0), axis=1) - itself, 0.0))
             return [
-                tf.tensor_scatter_nd_update(total, [[slot]], row[None]) for total, row in zip(totals, sums, strict=True)
+                tf.tensor_scatter_nd_update(total, [[slot]], row[None]) for total, row in zip(totals, rows, strict=True)
             ]
 
         def grad(*upstreams):
             def add_gradient(slot, gradient):
-                positive, sigmoids, counted = nearer(matrix, slot)
+                positive, sigmoids = nearer(matrix, slot)
+                found = tf.gather(exists, slot)
                 weights = tf.add_n(
                     [
-                        tf.where(mask, tf.gather(upstream, slot)[:, None], 0.0)
-                        for mask, upstream in zip(counted, upstreams, strict=True)
+                        tf.where(group, tf.where(found, tf.gather(upstream, slot), 0.0)[:, None], 0.0)
+                        for group, upstream in zip(groups, upstreams, strict=True)
                     ]
                 )
                 slopes = weights * sigmoids * (1.0 - sigmoids)
+                # What the positive would do to itself is in both terms.
                 own = tf.reduce_sum(slopes, axis=1, keepdims=True)
-                return [gradient + tf.where(references == positive, own, -slopes)]
+                return [gradient - slopes + tf.where(references == positive, own, 0.0)]
 
             return over_slots(add_gradient, tf.zeros_like(matrix))[0] / temperature
 
