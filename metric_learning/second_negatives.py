@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from metric_learning.relations import classes_of_rows, same_class_rows
-from metric_learning.selections import Quadruplets, at, largest_count, put, through_columns
-from metric_learning.sorted_search import count_up_to, entries, of_selected
+from metric_learning.selections import Quadruplets, at, entries, largest_count, put, through_columns
+from metric_learning.sorted_search import count_up_to, nearest_entries, of_selected, sort_rows
 
 # Triplets of an anchor up to which going through them beats sorting: measured with 1,024 rows on two cores.
 MOST_FOR_A_LOOP = 8
@@ -26,15 +26,16 @@ def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
     if isinstance(selection, Quadruplets):
         return selection
     search = _nearest_rows if second_negative == "hard" else _nearest_farther_rows
-    rows, valid = search(selection, distances, negative_mask, same_class_rows(negative_mask))
+    rows, valid = search(selection, distances, negative_mask)
     weights = selection.weights * tf.cast(valid, tf.float32)
     return Quadruplets(selection.positive, selection.negative, rows, selection.weights, weights)
 
 
-def _nearest_rows(triplets, distances, negative_mask, kin):
+def _nearest_rows(triplets, distances, negative_mask):
     """Rows [B, S] nearest to each negative, of a third class, and whether there is one."""
     # For each column the nearest row of another class, and the nearest row of yet another class: one of the two is
     # outside the class of any anchor, so two candidates a column replace a search per triplet.
+    kin = same_class_rows(negative_mask)
     to_rows = tf.where(negative_mask, distances, float("inf"))
     first = tf.argmin(to_rows, axis=0, output_type=tf.int32)
     other_class = ~tf.transpose(tf.gather(kin, first))
@@ -44,26 +45,31 @@ def _nearest_rows(triplets, distances, negative_mask, kin):
     second_row = tf.gather(second, triplets.negative)
     rows = tf.where(at(kin, first_row), second_row, first_row)
     # argmin of an empty column is row 0, so what was found is checked once more.
-    cells = tf.stack([rows, triplets.negative], axis=-1)
-    return rows, tf.gather_nd(negative_mask, cells) & ~at(kin, rows)
+    return rows, entries(negative_mask, rows, triplets.negative) & ~at(kin, rows)
 
 
-def _nearest_farther_rows(triplets, distances, negative_mask, kin):
+def _nearest_farther_rows(triplets, distances, negative_mask):
     """The same with the nearest row beyond the distance of the positive, and where there is none, the farthest."""
     classes, is_parted = classes_of_rows(negative_mask)
     few = largest_count(triplets.weights > 0.0) <= MOST_FOR_A_LOOP
-    to_rows = tf.transpose(tf.where(negative_mask, distances, float("inf")))
-    to_positive = at(distances, triplets.positive)
     rows = tf.cond(
         few | ~is_parted,
-        lambda: _by_loop(triplets, to_rows, to_positive, kin),
-        lambda: _by_sorting(triplets, to_rows, to_positive, classes),
+        lambda: _by_loop(triplets, distances, negative_mask),
+        lambda: _by_sorting(triplets, distances, negative_mask, classes),
     )
     return tf.maximum(rows, 0), rows >= 0
 
 
-def _by_loop(triplets, to_rows, to_positive, kin):
+def _to_rows(distances, negative_mask):
+    """[M, B]: the distances of each reference to the rows of other classes, infinite to those of its own."""
+    return tf.transpose(tf.where(negative_mask, distances, float("inf")))
+
+
+def _by_loop(triplets, distances, negative_mask):
     """Rows [B, S], -1 for none, one triplet of every anchor at a time: a few passes over [B, B] each."""
+    kin = same_class_rows(negative_mask)
+    to_rows = _to_rows(distances, negative_mask)
+    to_positive = at(distances, triplets.positive)
 
     def add(slot, found, rows):
         negative = at(triplets.negative, slot[:, None])[:, 0]
@@ -78,10 +84,9 @@ def _by_loop(triplets, to_rows, to_positive, kin):
     return through_columns(triplets.weights > 0.0, add, -tf.ones_like(triplets.negative))[0]
 
 
-def _by_sorting(triplets, to_rows, to_positive, classes):
+def _by_sorting(triplets, distances, negative_mask, classes):
     """The same for any number of triplets: the rows of each negative are sorted once, and searched for each triplet."""
-    order = tf.argsort(to_rows, axis=1, stable=True)
-    ranked = at(to_rows, order)
+    ranked, order = sort_rows(_to_rows(distances, negative_mask))
     is_stranger = ranked < float("inf")
     last = tf.reduce_sum(tf.cast(is_stranger, tf.int32), axis=1) - 1
     ranked_classes = tf.where(is_stranger, tf.gather(classes, order), -1)
@@ -89,19 +94,20 @@ def _by_sorting(triplets, to_rows, to_positive, classes):
     begins = tf.cast(ranked_classes[:, 1:] != ranked_classes[:, :-1], tf.int32)
     runs = tf.cumsum(tf.pad(begins, [[0, 0], [1, 0]]), axis=1)
     columns = tf.range(tf.size(last))
-    before_last_run = count_up_to(runs, columns, entries(runs, columns, last) - 1) - 1
-    anchors = tf.range(tf.size(classes))
+    before_last_run = count_up_to(runs, columns, nearest_entries(runs, columns, last) - 1) - 1
 
-    def find(slot):
+    def find(anchors, slot):
         negative = entries(triplets.negative, anchors, slot)
-        nearest = count_up_to(ranked, negative, entries(to_positive, anchors, slot))
-        behind_run = count_up_to(runs, negative, entries(runs, negative, nearest))
-        nearest = tf.where(entries(ranked_classes, negative, nearest) == classes, behind_run, nearest)
+        to_positive = entries(distances, anchors, entries(triplets.positive, anchors, slot))
+        nearest = count_up_to(ranked, negative, to_positive)
+        behind_run = count_up_to(runs, negative, nearest_entries(runs, negative, nearest))
+        own_class = tf.gather(classes, anchors)
+        nearest = tf.where(nearest_entries(ranked_classes, negative, nearest) == own_class, behind_run, nearest)
         farthest = tf.gather(last, negative)
-        of_own_class = entries(ranked_classes, negative, farthest) == classes
+        of_own_class = nearest_entries(ranked_classes, negative, farthest) == own_class
         farthest = tf.where(of_own_class, tf.gather(before_last_run, negative), farthest)
         # Behind the last one is no nearest, and before the first no farthest.
         place = tf.where(nearest <= tf.gather(last, negative), nearest, farthest)
-        return tf.where(place >= 0, entries(order, negative, place), -1)
+        return tf.where(place >= 0, nearest_entries(order, negative, place), -1)
 
     return of_selected(triplets.weights > 0.0, find, -1)

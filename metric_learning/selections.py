@@ -59,7 +59,23 @@ def distinct(pairs):
 
 def at(matrix, columns):
     """The entries [B, S] of `matrix` [B, M] at `columns` [B, S]."""
-    return tf.gather(matrix, columns, axis=1, batch_dims=1)
+    return entries(matrix, tf.range(tf.shape(matrix)[0])[:, None], columns)
+
+
+def entries(matrix, rows, columns):
+    """The entries of a matrix at rows and columns, int32 that broadcast."""
+    return _entries(matrix, rows * tf.shape(matrix)[1] + columns)
+
+
+@tf.custom_gradient
+def _entries(matrix, cells):
+    def grad(upstream):
+        # Most slots of most selections are empty. An id below 0 drops its entry, and adding it would take far longer.
+        cells_in_use = tf.where(tf.equal(upstream, 0.0), -1, cells)
+        sums = tf.math.unsorted_segment_sum(upstream, cells_in_use, tf.size(matrix))
+        return tf.reshape(sums, tf.shape(matrix)), None
+
+    return tf.gather(tf.reshape(matrix, [-1]), cells), grad
 
 
 def next_column(mask, previous):
@@ -162,13 +178,17 @@ def columns_of(mask):
     The integer is 0 where the boolean, whether there is an s-th, is false.
     """
     rows, columns = (tf.range(size) for size in tf.unstack(tf.shape(mask)))
-    slots = tf.cumsum(tf.cast(mask, tf.int32), axis=1) - 1
     # An id below 0 drops its entry.
-    cells = tf.where(mask, slots * tf.size(rows) + rows[:, None], -1)
-    entries = tf.broadcast_to(columns[None, :], tf.shape(mask))
-    listed = tf.math.unsorted_segment_sum(entries, cells, tf.size(mask))
+    cells = tf.where(mask, slots_of(mask) * tf.size(rows) + rows[:, None], -1)
+    each = tf.broadcast_to(columns[None, :], tf.shape(mask))
+    listed = tf.math.unsorted_segment_sum(each, cells, tf.size(mask))
     exists = columns[:, None] < tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)[None, :]
     return tf.ensure_shape(tf.reshape(listed, tf.shape(exists)), mask.shape[::-1]), exists
+
+
+def slots_of(mask):
+    """How many true columns stand before each in its row, [B, M] int32: for the s-th of a row, s."""
+    return tf.cumsum(tf.cast(mask, tf.int32), axis=1, exclusive=True)
 
 
 def largest_count(mask):

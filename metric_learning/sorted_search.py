@@ -5,7 +5,7 @@
 
 import tensorflow as tf
 
-from metric_learning.selections import at, columns_of, largest_count
+from metric_learning.selections import at, columns_of, entries, in_blocks, largest_count, slots_of
 
 # Places of every row that are searched for at a time.
 SLOTS = 8
@@ -16,26 +16,39 @@ def of_selected(selected, find, nothing):
 
     Args:
         selected: [B, M] boolean.
-        find: from columns [SLOTS, B], some of each row, to [SLOTS, B] int32. What it makes of column 0 is dropped where
-            a row has no more.
+        find: from rows [b] and columns [SLOTS, b], some of each row, to [SLOTS, b] int32. What it makes of column 0 is
+            dropped where a row has no more.
         nothing: the integer for columns that are not selected.
 
     Returns:
         [B, M] int32.
     """
+    rows = tf.range(tf.shape(selected)[0])
+    return in_blocks(lambda *block: (_of_rows(*block, find, nothing),), (selected, rows), (tf.int32,))[0]
+
+
+def _of_rows(selected, rows, find, nothing):
     slots, _ = columns_of(selected)
     num_slots, num_rows = tf.unstack(tf.shape(slots))
     slots = tf.reshape(tf.pad(slots, [[0, -num_slots % SLOTS], [0, 0]]), [-1, SLOTS, num_rows])
 
     def add(turn, found):
-        return turn + 1, tf.tensor_scatter_nd_update(found, [[turn]], find(tf.gather(slots, turn))[None])
+        return turn + 1, tf.tensor_scatter_nd_update(found, [[turn]], find(rows, tf.gather(slots, turn))[None])
 
     num_turns = (largest_count(selected) + SLOTS - 1) // SLOTS
     found = tf.while_loop(lambda turn, _: turn < num_turns, add, (0, tf.zeros_like(slots)))[1]
     found = tf.transpose(tf.reshape(found, [-1, num_rows])[:num_slots])
     # From the s-th column of a row back to its place.
-    turns = tf.cumsum(tf.cast(selected, tf.int32), axis=1, exclusive=True)
-    return tf.where(selected, at(found, tf.minimum(turns, num_slots - 1)), nothing)
+    return tf.where(selected, at(found, tf.minimum(slots_of(selected), num_slots - 1)), nothing)
+
+
+def sort_rows(matrix):
+    """The rows of a floating matrix in growing order, and the columns of their entries: the first of equal ones first.
+
+    Both [B, M], in one pass where `tf.argsort` needs a gather too.
+    """
+    negated, order = tf.math.top_k(-matrix, k=tf.shape(matrix)[1])
+    return -negated, order
 
 
 def count_up_to(ranked, rows, values, *, below=False):
@@ -55,7 +68,7 @@ def count_up_to(ranked, rows, values, *, below=False):
     count = tf.zeros_like(values, tf.int32)
     for bit in reversed(range(bits)):
         longer = count + 2**bit
-        entry = entries(ranked, rows, longer - 1)
+        entry = nearest_entries(ranked, rows, longer - 1)
         is_within = (longer <= size) & (entry < values if below else entry <= values)
         count = tf.where(is_within, longer, count)
     return count
@@ -63,12 +76,13 @@ def count_up_to(ranked, rows, values, *, below=False):
 
 def count_up_to_where(mask, ranked, values, *, below=False):
     """The same for the values [B, M] in their rows of `ranked` [B, N], where a mask is true; 0 elsewhere."""
-    rows = tf.range(tf.shape(ranked)[0])
-    return of_selected(mask, lambda slot: count_up_to(ranked, rows, entries(values, rows, slot), below=below), 0)
+
+    def count(rows, columns):
+        return count_up_to(ranked, rows, entries(values, rows, columns), below=below)
+
+    return of_selected(mask, count, 0)
 
 
-def entries(matrix, rows, columns):
-    """The entries of a matrix at rows and columns, integers that broadcast; of columns outside, the nearest one."""
-    num_columns = tf.shape(matrix)[1]
-    columns = tf.clip_by_value(columns, 0, num_columns - 1)
-    return tf.gather(tf.reshape(matrix, [-1]), rows * num_columns + columns)
+def nearest_entries(matrix, rows, columns):
+    """As `selections.entries`; for a column outside, the one nearest to it."""
+    return entries(matrix, rows, tf.clip_by_value(columns, 0, tf.shape(matrix)[1] - 1))

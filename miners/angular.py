@@ -6,7 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Triplets, at, put, through_columns
+from metric_learning.selections import Triplets, at, entries, put, through_columns
 from miners.miner import Miner
 
 TO_SQUARED = {
@@ -64,7 +64,7 @@ class Angular(Miner):
         negative = _nearest_to_middles(squared, positive_mask, negative_mask)
 
         columns = tf.broadcast_to(tf.range(tf.shape(squared)[1])[None, :], tf.shape(squared))
-        from_positive = tf.gather_nd(squared, tf.stack([columns, negative], axis=-1))
+        from_positive = entries(squared, columns, negative)
         to_middle = tf.nn.relu((at(squared, negative) + from_positive) / 2.0 - squared / 4.0)
         # tan(angle) = d_ap / (2 d_nc), squared.
         above = squared > 4.0 * math.tan(math.radians(self.angle)) ** 2 * to_middle

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from metric_learning.nearest import MOST_FOR_A_LOOP
 from metric_learning.selections import at, largest_count, put, through_columns
-from metric_learning.sorted_search import count_up_to_where
+from metric_learning.sorted_search import count_up_to_where, sort_rows
 from miners.draws import uniform_like
 
 PICKS = ("random", "hardest", "easiest")
@@ -59,9 +59,7 @@ def _by_loop(distances, positive_mask, negative_mask, low, high, closed, pick):
 
 def _by_sorting(distances, positive_mask, negative_mask, low, high, closed, pick):
     """The same for classes of any size: a sort of each row, in which the candidates of a pair are neighbours."""
-    to_negatives = tf.where(negative_mask, distances, float("inf"))
-    order = tf.argsort(to_negatives, axis=1, stable=True)
-    ranked = at(to_negatives, order)
+    ranked, order = sort_rows(tf.where(negative_mask, distances, float("inf")))
     num_negatives = tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
     first = tf.minimum(count_up_to_where(positive_mask, ranked, distances + low), num_negatives)
     last = tf.minimum(count_up_to_where(positive_mask, ranked, distances + high, below=not closed), num_negatives)

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Quadruplets, Triplets
+from metric_learning.selections import Quadruplets, Triplets, entries
 from miners.miner import Miner
 
 
@@ -47,13 +47,10 @@ class Packed(Miner):
         positive, negative, second = (tf.minimum(anchor + place, num_rows - 1)[:, None] for place in (1, 2, 3))
         positive_mask, negative_mask = tf.convert_to_tensor(positive_mask), tf.convert_to_tensor(negative_mask)
 
-        def holds(mask, row, column):
-            return tf.gather_nd(mask, tf.stack([row, column], axis=-1))
-
         own = anchor[:, None]
-        valid = is_anchor[:, None] & holds(positive_mask, own, positive) & holds(negative_mask, own, negative)
+        valid = is_anchor[:, None] & entries(positive_mask, own, positive) & entries(negative_mask, own, negative)
         weights = tf.cast(valid, tf.float32)
         if self.size == 3:
             return Triplets(positive, negative, weights)
-        third_class = holds(negative_mask, own, second) & holds(negative_mask, second, negative)
+        third_class = entries(negative_mask, own, second) & entries(negative_mask, second, negative)
         return Quadruplets(positive, negative, second, weights, weights * tf.cast(third_class, tf.float32))

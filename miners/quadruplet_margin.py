@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Quadruplets, Triplets, at
+from metric_learning.selections import Quadruplets, Triplets, at, entries
 from miners.candidates import pick_negatives
 from miners.miner import Miner
 
@@ -80,7 +80,7 @@ class QuadrupletMargin(Miner):
         tuples = to_quadruplets(
             Triplets(columns, negative, exists), distances, negative_mask, second_negative=self.second_negative
         )
-        between = tf.gather_nd(distances, tf.stack([tuples.second_negative, negative], axis=-1))
+        between = entries(distances, tuples.second_negative, negative)
         breaks = tf.cast(distances - between + second_margin > 0.0, tf.float32)
         return Quadruplets(columns, negative, tuples.second_negative, exists * count, tuples.second_weights * breaks)
 

@@ -12,6 +12,7 @@ from metric_learning.selections import (
     all_pairs,
     at,
     columns_of,
+    entries,
     in_blocks,
     put,
     through_columns,
@@ -29,6 +30,38 @@ def test_all_pairs_are_the_masks(batch, masks):
 
 def test_at_takes_columns_row_by_row():
     assert at(tf.constant([[1, 2, 3], [4, 5, 6]]), [[2, 2], [0, 1]]).numpy().tolist() == [[3, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
+def test_entries_pass_their_gradient_to_where_they_came_from(compiled):
+    random = np.random.default_rng(4)
+    matrix, slopes = random.normal(size=(5, 7)).astype(np.float32), random.normal(size=(6, 9)).astype(np.float32)
+    rows, columns = random.integers(0, 5, size=(6, 9)), random.integers(0, 7, size=(6, 9))  # most cells several times
+    slopes[:, ::2] = 0.0
+    expected = np.zeros((5, 7))
+    for row, column, slope in zip(rows.ravel(), columns.ravel(), slopes.ravel(), strict=True):
+        expected[row, column] += slope
+
+    @tf.function(jit_compile=compiled)
+    def taken(matrix, rows, columns):
+        with tf.GradientTape() as tape:
+            tape.watch(matrix)
+            found = entries(matrix, rows, columns)
+        return found, tape.gradient(found, matrix, output_gradients=slopes)
+
+    found, gradient = taken(
+        *(tf.constant(part, kind) for part, kind in ((matrix, "float32"), (rows, "int32"), (columns, "int32")))
+    )
+    np.testing.assert_array_equal(found, matrix[rows, columns])
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+
+
+def test_entries_do_not_hide_a_gradient_of_nan():
+    matrix = tf.zeros([2, 2])
+    with tf.GradientTape() as tape:
+        tape.watch(matrix)
+        value = tf.reduce_sum(entries(matrix, 0, tf.constant([1])) * float("nan"))
+    assert np.isnan(tape.gradient(value, matrix).numpy()).tolist() == [[False, True], [False, False]]
 
 
 @pytest.mark.parametrize("kind", [Triplets, Quadruplets])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.sorted_search import count_up_to, count_up_to_where, entries
+from metric_learning.sorted_search import count_up_to, count_up_to_where, nearest_entries, sort_rows
 
 
 @pytest.fixture
@@ -45,7 +45,15 @@ def test_rows_can_be_asked_for_in_any_order(ranked):
 
 def test_entries_outside_are_the_nearest():
     matrix = tf.constant([[1, 2, 3], [4, 5, 6]])
-    assert entries(matrix, tf.constant([0, 1, 1]), tf.constant([-2, 1, 9])).numpy().tolist() == [1, 5, 6]
+    assert nearest_entries(matrix, tf.constant([0, 1, 1]), tf.constant([-2, 1, 9])).numpy().tolist() == [1, 5, 6]
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
+def test_rows_are_sorted_and_equal_entries_keep_their_order(ranked, compiled):
+    matrix = np.random.default_rng(5).permuted(ranked, axis=1)
+    found, order = tf.function(sort_rows, jit_compile=compiled)(tf.constant(matrix))
+    np.testing.assert_array_equal(order, np.argsort(matrix, axis=1, kind="stable"))
+    np.testing.assert_array_equal(found, ranked)
 
 
 def test_no_tensor_is_cubic_under_xla():

@@ -9,7 +9,7 @@ from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_me
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
 from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Pairs, at
+from metric_learning.selections import Pairs, at, entries
 
 SECOND_NEGATIVES = ("semi_hard", "hard")
 
@@ -104,7 +104,7 @@ class Quadruplet(TupleLoss):
         quadruplets = to_quadruplets(selection, distances, negative_mask, self.second_negative)
         to_positive = at(distances, quadruplets.positive)
         to_negative = at(distances, quadruplets.negative)
-        between = tf.gather_nd(distances, tf.stack([quadruplets.second_negative, quadruplets.negative], axis=-1))
+        between = entries(distances, quadruplets.second_negative, quadruplets.negative)
         weights = quadruplets.weights, quadruplets.second_weights
         return self.of_distances(to_positive, to_negative, between, (first_margin, second_margin), weights)
 

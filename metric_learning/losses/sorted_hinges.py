@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from metric_learning.selections import at, in_blocks
+from metric_learning.sorted_search import sort_rows
 
 
 def sum_of_hinges(distances, positive_weights, negative_weights, margin):
@@ -37,8 +38,8 @@ def _of_rows(matrix, positive_weights, negative_weights, margin):
     """The sum and the weight of the active triplets, [B] each, and the slopes of the sum, [B, M]."""
     is_positive, is_negative = positive_weights > 0.0, negative_weights > 0.0
     keys = tf.where(is_positive, matrix + margin, tf.where(is_negative, matrix, float("inf")))
-    order = tf.argsort(_positives_first(keys, is_positive), axis=1)
-    sorted_keys = at(keys, order)
+    sorted_keys, order = sort_rows(_positives_first(keys, is_positive))
+    sorted_keys = tf.cast(sorted_keys, tf.float32)  # which are the keys again
     # One gather for both weights: positives are above 0, negatives below.
     weights = at(positive_weights - negative_weights, order)
     of_positives, of_negatives = tf.nn.relu(weights), tf.nn.relu(-weights)

@@ -7,7 +7,7 @@ from metric_learning.losses.checks import check_average, check_not_negative, che
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.sorted_hinges import sum_of_hinges
-from metric_learning.selections import Pairs, at, in_blocks, largest_count, put, through_columns
+from metric_learning.selections import Pairs, at, entries, in_blocks, largest_count, put, through_columns
 
 # Positives of an anchor up to which going through them beats sorting: measured with 1,024 rows on two cores.
 MOST_FOR_A_LOOP = 8
@@ -95,7 +95,7 @@ class Triplet(TupleLoss):
         to_positive = at(distances, selection.positive)
         to_negative = at(distances, selection.negative)
         if self.swap:
-            from_positive = tf.gather_nd(distances, tf.stack([selection.positive, selection.negative], axis=-1))
+            from_positive = entries(distances, selection.positive, selection.negative)
             to_negative = tf.minimum(to_negative, from_positive)
         return mean_per_anchor(self.cost(to_positive - to_negative), selection.weights, self.average)
 
