@@ -28,6 +28,7 @@ TIME_BARS = ((3.0, "masks: 3"), (12.0, "sorting, 4 per class: 12"), (25.0, "sort
 MEMORY_BARS = ((16.0, "at most 16"),)
 PEER_BARS = ((1.0, "as fast"), (5.0, "5, for the mean"))
 ROW_HEIGHT, HEAD, FOOT = 21, 150, 60
+ROOM = 6  # rows above the first, for the names of the bars
 
 
 def main(folder="docs"):
@@ -35,7 +36,7 @@ def main(folder="docs"):
     with open(folder / "benchmark.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     places, gaps = places_of(rows)
-    height = HEAD + FOOT + ROW_HEIGHT * (max(places.values()) + 1)
+    height = HEAD + FOOT + ROW_HEIGHT * (max(places.values()) + 1 + ROOM)
     figure = canvas.new_figure(1400, height)
     canvas.heading(
         figure,
@@ -52,7 +53,7 @@ def main(folder="docs"):
     draw_memory(panels[1], rows, places, floor)
     draw_peer(panels[2], rows, places)
     for axes in panels:
-        axes.set_ylim(max(places.values()) + 0.8, -0.8)
+        axes.set_ylim(max(places.values()) + 0.8, -0.8 - ROOM)
         axes.set_yticks([])
         axes.grid(axis="y", visible=False)
         for place in places.values():
@@ -153,7 +154,8 @@ def bars(axes, values):
 def logarithmic(axes):
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    ticks = [tick for tick in (0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if low <= tick <= high]
+    steps = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if high < 300 else (0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
+    ticks = [tick for tick in steps if low <= tick <= high]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
 
