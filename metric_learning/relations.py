@@ -96,7 +96,9 @@ def _equal(labels, ref_labels):
 def same_class_rows(negative_mask):
     """Which anchors share a class, from the relations to the references alone.
 
-    Two anchors are of one class when some reference is a negative of neither.
+    Two anchors are of one class when some reference is a negative of neither. For rows of several classes that is too
+    much, as a reference of both may join two that have nothing in common; but where the anchors are the references, as
+    in a batch, their relations are there already.
 
     Args:
         negative_mask: [B, M] boolean, every class that matters having a reference.
@@ -105,12 +107,26 @@ def same_class_rows(negative_mask):
         [B, B] boolean, true on the diagonal.
     """
     classes, is_parted = classes_of_rows(negative_mask)
+    return tf.cond(is_parted, lambda: classes[:, None] == classes[None, :], lambda: _are_alike(negative_mask))
 
-    def by_matrix_product():
+
+def _are_alike(negative_mask):
+    """`same_class_rows` for rows of several classes."""
+
+    def through_references():
         kin = tf.cast(~negative_mask, tf.float32)
         return tf.matmul(kin, kin, transpose_b=True) > 0.0
 
-    return tf.cond(is_parted, lambda: classes[:, None] == classes[None, :], by_matrix_product)
+    if not negative_mask.shape[0:1].is_compatible_with(negative_mask.shape[1:2]):
+        return through_references()
+    num_rows, num_columns = tf.unstack(tf.shape(negative_mask))
+
+    def is_of_itself():
+        is_symmetric = tf.reduce_all(tf.equal(negative_mask, tf.transpose(negative_mask)))
+        return is_symmetric & ~tf.reduce_any(tf.linalg.diag_part(negative_mask))
+
+    of_itself = tf.cond(tf.equal(num_rows, num_columns), is_of_itself, lambda: tf.constant(False))
+    return tf.cond(of_itself, lambda: ~negative_mask, through_references)
 
 
 def classes_of_rows(negative_mask):

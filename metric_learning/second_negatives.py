@@ -26,16 +26,25 @@ def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
     if isinstance(selection, Quadruplets):
         return selection
     search = _nearest_rows if second_negative == "hard" else _nearest_farther_rows
-    rows, valid = search(selection, distances, negative_mask)
-    weights = selection.weights * tf.cast(valid, tf.float32)
-    return Quadruplets(selection.positive, selection.negative, rows, selection.weights, weights)
+    rows = search(selection, distances, negative_mask)
+    weights = selection.weights * tf.cast(rows >= 0, tf.float32)
+    return Quadruplets(selection.positive, selection.negative, tf.maximum(rows, 0), selection.weights, weights)
 
 
 def _nearest_rows(triplets, distances, negative_mask):
-    """Rows [B, S] nearest to each negative, of a third class, and whether there is one."""
+    """Rows [B, S] nearest to each negative, of a third class; -1 where there is none."""
+    classes, is_parted = classes_of_rows(negative_mask)
+    return tf.cond(
+        is_parted,
+        lambda: _of_two_candidates(triplets, distances, negative_mask, classes),
+        lambda: _by_loop(triplets, distances, negative_mask, tf.fill(tf.shape(triplets.weights), float("-inf"))),
+    )
+
+
+def _of_two_candidates(triplets, distances, negative_mask, classes):
     # For each column the nearest row of another class, and the nearest row of yet another class: one of the two is
     # outside the class of any anchor, so two candidates a column replace a search per triplet.
-    kin = same_class_rows(negative_mask)
+    kin = classes[:, None] == classes[None, :]
     to_rows = tf.where(negative_mask, distances, float("inf"))
     first = tf.argmin(to_rows, axis=0, output_type=tf.int32)
     other_class = ~tf.transpose(tf.gather(kin, first))
@@ -45,19 +54,18 @@ def _nearest_rows(triplets, distances, negative_mask):
     second_row = tf.gather(second, triplets.negative)
     rows = tf.where(at(kin, first_row), second_row, first_row)
     # argmin of an empty column is row 0, so what was found is checked once more.
-    return rows, entries(negative_mask, rows, triplets.negative) & ~at(kin, rows)
+    return tf.where(entries(negative_mask, rows, triplets.negative) & ~at(kin, rows), rows, -1)
 
 
 def _nearest_farther_rows(triplets, distances, negative_mask):
     """The same with the nearest row beyond the distance of the positive, and where there is none, the farthest."""
     classes, is_parted = classes_of_rows(negative_mask)
     few = largest_count(triplets.weights > 0.0) <= MOST_FOR_A_LOOP
-    rows = tf.cond(
+    return tf.cond(
         few | ~is_parted,
-        lambda: _by_loop(triplets, distances, negative_mask),
+        lambda: _by_loop(triplets, distances, negative_mask, at(distances, triplets.positive)),
         lambda: _by_sorting(triplets, distances, negative_mask, classes),
     )
-    return tf.maximum(rows, 0), rows >= 0
 
 
 def _to_rows(distances, negative_mask):
@@ -65,17 +73,16 @@ def _to_rows(distances, negative_mask):
     return tf.transpose(tf.where(negative_mask, distances, float("inf")))
 
 
-def _by_loop(triplets, distances, negative_mask):
-    """Rows [B, S], -1 for none, one triplet of every anchor at a time: a few passes over [B, B] each."""
+def _by_loop(triplets, distances, negative_mask, limits):
+    """The nearest rows beyond limits [B, S], one triplet of every anchor at a time: a few passes over [B, B] each."""
     kin = same_class_rows(negative_mask)
     to_rows = _to_rows(distances, negative_mask)
-    to_positive = at(distances, triplets.positive)
 
     def add(slot, found, rows):
         negative = at(triplets.negative, slot[:, None])[:, 0]
         between = tf.where(kin, float("inf"), tf.gather(to_rows, negative))
         is_third = between < float("inf")
-        farther = is_third & (between > at(to_positive, slot[:, None]))
+        farther = is_third & (between > at(limits, slot[:, None]))
         nearest = tf.argmin(tf.where(farther, between, float("inf")), axis=1, output_type=tf.int32)
         farthest = tf.argmax(tf.where(is_third, between, float("-inf")), axis=1, output_type=tf.int32)
         row = tf.where(tf.reduce_any(farther, axis=1), nearest, farthest)

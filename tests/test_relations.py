@@ -123,3 +123,12 @@ def test_same_class_is_found_through_references():
     labels, refs = np.array([2, 0, 2, 1]), np.array([1, 0, 2, 0, 2])
     negative_mask = relate(labels, refs).negative_mask
     np.testing.assert_array_equal(same_class_rows(negative_mask), np.equal.outer(labels, labels))
+
+
+def test_rows_of_several_classes_that_share_none_are_not_joined_by_a_third():
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
+    expected = [[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(same_class_rows(relate(labels).negative_mask), np.array(expected, bool))
+    # From references alone it cannot be known, and so is said of all whom one joins.
+    through = same_class_rows(relate(labels, labels[1:]).negative_mask)
+    assert through.numpy().astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
