@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_choice
 from metric_learning.selections import Pairs, Triplets
 from miners.miner import Miner
 
@@ -49,9 +50,7 @@ class BatchEasyHard(Miner):
 
     def __post_init__(self):
         for side in ("positive", "negative"):
-            kind = getattr(self, side)
-            if kind not in KINDS:
-                raise ValueError(f"{side} must be one of {', '.join(KINDS)}; got {kind!r}")
+            check_choice(KINDS, **{side: getattr(self, side)})
             limits = getattr(self, f"{side}_range")
             if limits is None:
                 continue

@@ -3,9 +3,9 @@
 import dataclasses
 
 import keras
-import tensorflow as tf
 
-from metric_learning.selections import Triplets
+from metric_learning.checks import check_choice
+from miners.batch_easy_hard import BatchEasyHard
 from miners.miner import Miner
 
 NEGATIVES = ("semi_hard", "hard")
@@ -16,7 +16,8 @@ NEGATIVES = ("semi_hard", "hard")
 class EasyPositive(Miner):
     """One triplet an anchor: its nearest positive, and a hard or semi-hard negative.
 
-    Only the nearest positive is pulled, so the many looks of a class need not fall onto one point.
+    Only the nearest positive is pulled, so the many looks of a class need not fall onto one point. The short name of
+    `BatchEasyHard` as the paper uses it.
 
     Args:
         negative: "semi_hard", the nearest negative farther than the positive (the paper's EPSHN), or "hard", the
@@ -32,16 +33,7 @@ class EasyPositive(Miner):
     negative: str = "semi_hard"
 
     def __post_init__(self):
-        if self.negative not in NEGATIVES:
-            raise ValueError(f"negative must be one of {', '.join(NEGATIVES)}; got {self.negative!r}")
+        check_choice(NEGATIVES, negative=self.negative)
 
     def __call__(self, distances, positive_mask, negative_mask):
-        distances = tf.stop_gradient(distances)
-        to_positives = tf.where(positive_mask, distances, float("inf"))
-        positive = tf.argmin(to_positives, axis=1, output_type=tf.int32)
-        candidates = negative_mask
-        if self.negative == "semi_hard":
-            candidates &= distances > tf.reduce_min(to_positives, axis=1, keepdims=True)
-        negative = tf.argmin(tf.where(candidates, distances, float("inf")), axis=1, output_type=tf.int32)
-        valid = tf.reduce_any(positive_mask, axis=1) & tf.reduce_any(candidates, axis=1)
-        return Triplets(positive[:, None], negative[:, None], tf.cast(valid, tf.float32)[:, None])
+        return BatchEasyHard("easy", self.negative)(distances, positive_mask, negative_mask)

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative
 from metric_learning.selections import Pairs
 from miners.miner import Miner
 
@@ -31,8 +32,7 @@ class MultiSimilarity(Miner):
     epsilon: float = 0.1
 
     def __post_init__(self):
-        if not self.epsilon >= 0.0:
-            raise ValueError(f"epsilon must be at least 0; got {self.epsilon}")
+        check_not_negative(epsilon=self.epsilon)
 
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_choice
 from metric_learning.second_negatives import to_quadruplets
 from metric_learning.selections import Quadruplets, Triplets, at, entries
 from miners.candidates import pick_negatives
@@ -54,12 +55,8 @@ class QuadrupletMargin(Miner):
         if len(weights) != 2 or not min(weights) >= 0.0:
             raise ValueError(f"adaptive_weights must be two numbers of at least 0; got {self.adaptive_weights}")
         object.__setattr__(self, "adaptive_weights", weights)  # lists come from yaml and JSON
-        if self.negative not in NEGATIVES:
-            raise ValueError(f"negative must be one of {', '.join(NEGATIVES)}; got {self.negative!r}")
-        if self.second_negative not in SECOND_NEGATIVES:
-            raise ValueError(
-                f"second_negative must be one of {', '.join(SECOND_NEGATIVES)}; got {self.second_negative!r}"
-            )
+        check_choice(NEGATIVES, negative=self.negative)
+        check_choice(SECOND_NEGATIVES, second_negative=self.second_negative)
 
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)

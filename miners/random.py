@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_whole
 from metric_learning.selections import Pairs
 from miners.draws import uniform_like
 from miners.miner import Miner
@@ -28,8 +29,7 @@ class Random(Miner):
     k: int = 1
 
     def __post_init__(self):
-        if self.k < 1:
-            raise ValueError(f"k must be at least 1; got {self.k}")
+        check_whole(1, k=self.k)
 
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)

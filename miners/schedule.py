@@ -45,8 +45,8 @@ class Schedule(Miner):
     def __post_init__(self):
         for name in ("first", "then"):
             miner = getattr(self, name)
-            if miner is not None and not callable(miner):
-                raise ValueError(f"{name} must be a miner, or None for all pairs; got {miner!r}")
+            if isinstance(miner, type) or (miner is not None and not callable(miner)):
+                raise ValueError(f"{name} must be a miner, such as BatchHard(), or None for all pairs; got {miner!r}")
         if not 0 <= self.begin <= self.end:
             raise ValueError(f"expected 0 <= begin <= end; got begin={self.begin}, end={self.end}")
 

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_choice, check_not_negative
 from metric_learning.selections import Triplets
 from miners.candidates import PICKS, pick_negatives
 from miners.miner import Miner
@@ -48,12 +49,9 @@ class TripletMargin(Miner):
     per_pair: str = "random"
 
     def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
-        if not self.margin >= 0.0:
-            raise ValueError(f"margin must be at least 0; got {self.margin}")
-        if self.per_pair not in PICKS:
-            raise ValueError(f"per_pair must be one of {', '.join(PICKS)}; got {self.per_pair!r}")
+        check_choice(KINDS, kind=self.kind)
+        check_not_negative(margin=self.margin)
+        check_choice(PICKS, per_pair=self.per_pair)
 
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)

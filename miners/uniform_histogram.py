@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_whole
 from metric_learning.selections import Pairs
 from miners.draws import uniform_like
 from miners.miner import Miner
@@ -37,8 +38,7 @@ class UniformHistogram(Miner):
     negatives_per_bin: float = 10
 
     def __post_init__(self):
-        if self.num_bins < 1:
-            raise ValueError(f"num_bins must be at least 1; got {self.num_bins}")
+        check_whole(1, num_bins=self.num_bins)
         for name in ("positives_per_bin", "negatives_per_bin"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0; got {getattr(self, name)}")

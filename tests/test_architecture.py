@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOOR_1 = {
     f"metric_learning.{name}"
     for name in (
+        "checks",
         "distances",
         "nearest",
         "penalties",
@@ -22,6 +23,7 @@ FLOOR_1 = {
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
     "metric_learning": set(),
+    "metric_learning.checks": FLOOR_1,
     "metric_learning.distances": FLOOR_1,
     "metric_learning.nearest": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metric_learning.checks import check_average, check_not_negative, check_positive
 from metric_learning.distances import squared_euclidean
-from metric_learning.losses.checks import check_average, check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassVectors
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.margin import rows_of_labels
@@ -60,6 +60,8 @@ class AdaptiveTriplet(TupleLoss):
     Reference: Zhao, Qi, Luo, Davis, "A Weakly Supervised Adaptive Triplet Loss for Deep Metric Learning", ICCV
     Workshops 2019, https://arxiv.org/abs/1909.12939.
     """
+
+    takes_tuples = False
 
     def __init__(
         self,

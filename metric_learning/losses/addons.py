@@ -15,8 +15,8 @@ They take no miner, and are no choices of `loss=`: see docs/migration.md for wha
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_choice
 from metric_learning.distances import pairwise
-from metric_learning.losses.checks import check_choice
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.masked import log_sum_exp, mean_per_anchor
 from metric_learning.nearest import nearest_farther

@@ -52,6 +52,8 @@ class Angular(TupleLoss):
     https://arxiv.org/abs/1708.01682.
     """
 
+    takes_tuples = False
+
     def __init__(self, *, angle=45.0, distance="cosine", miner=None, reduction="sum_over_batch_size", name=None):
         # Beyond 60 degrees the negative could have the largest angle of the triangle. Up to there exponents are small.
         if not 0.0 < angle <= 60.0:

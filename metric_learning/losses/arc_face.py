@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive, check_within
+from metric_learning.checks import check_positive, check_within
 from metric_learning.losses.class_loss import ClassLoss, class_cosines, cross_entropy
 
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
@@ -44,6 +44,8 @@ class Contrastive(TupleLoss):
 
     Reference: Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average
+from metric_learning.checks import check_average
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
@@ -38,6 +38,8 @@ class Cosine(TupleLoss):
         >>> round(float(Cosine(margin=0.5)([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [3.0, 4.0]])), 4)  # 0 + (.6 - .5)
         0.1
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

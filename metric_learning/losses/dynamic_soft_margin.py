@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive, check_whole
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import Pairs, at, through_columns
@@ -65,8 +65,7 @@ class DynamicSoftMargin(TupleLoss):
         name=None,
     ):
         check_positive(span=span)
-        if num_bins < 2:
-            raise ValueError(f"num_bins must be at least 2; got {num_bins}")
+        check_whole(2, num_bins=num_bins)
         if not 0.0 < momentum <= 1.0:
             raise ValueError(f"momentum must be above 0 and at most 1; got {momentum}")
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)

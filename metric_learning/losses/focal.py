@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from metric_learning.losses.checks import check_not_negative, check_within
+from metric_learning.checks import check_not_negative, check_within
 from metric_learning.losses.cross_entropies import smoothed
 from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss, shares
 

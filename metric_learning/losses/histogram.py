@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_choice
+from metric_learning.checks import check_choice, check_whole
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.masked import share_mean
-from metric_learning.losses.soft_histograms import check_num_bins, soft_histograms
+from metric_learning.losses.soft_histograms import soft_histograms
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -44,8 +44,10 @@ class Histogram(DistanceLoss):
     https://arxiv.org/abs/1611.00822
     """
 
+    takes_lone_pairs = True
+
     def __init__(self, *, num_bins=100, distance="cosine", reduction="sum_over_batch_size", name=None):
-        check_num_bins(num_bins)
+        check_whole(1, num_bins=num_bins)
         check_choice(["cosine"], distance=distance)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.num_bins = num_bins

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_choice, check_positive
+from metric_learning.checks import check_choice, check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.masked import log_sum_exp, masked_mean, mean_of_anchors
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_not_negative
+from metric_learning.checks import check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
@@ -45,6 +45,8 @@ class IntraPairVariance(TupleLoss):
     Reference: Yu, Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019,
     https://openaccess.thecvf.com/content_ICCV_2019/html/Yu_Deep_Metric_Learning_With_Tuplet_Margin_Loss_ICCV_2019_paper.html.
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
-from metric_learning.losses.checks import check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines, cross_entropy
 from metric_learning.steps import current_step
 

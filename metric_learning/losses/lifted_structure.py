@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_not_negative, check_positive
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import log_sum_exp, share_mean
 from metric_learning.selections import to_pairs
@@ -52,6 +52,8 @@ class LiftedStructure(TupleLoss):
     CVPR 2016, https://arxiv.org/abs/1511.06452.
     """
 
+    takes_tuples = False
+
     def __init__(
         self,
         *,
@@ -69,15 +71,15 @@ class LiftedStructure(TupleLoss):
         self.scale = scale
 
     def inform(self, labels, embeddings, ref_labels, ref_embeddings):
-        """The references, None where the anchors are compared with each other."""
-        return ref_embeddings
+        """True where there are references, None where the anchors are compared with each other."""
+        return None if ref_embeddings is None else True
 
-    def per_anchor(self, distances, positive_mask, negative_mask, references=None):
+    def per_anchor(self, distances, positive_mask, negative_mask, has_references=False):
         pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
         nearness = self.scale * (self.margin - distances)
         of_anchors = _log_sum(nearness, pairs.negative_weights)
         of_references = of_anchors
-        if references is not None:
+        if has_references:
             of_references = _of_references(nearness, pairs.negative_weights, of_anchors, positive_mask | negative_mask)
 
         both = _log_add(of_anchors, of_references)

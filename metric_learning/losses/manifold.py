@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
-from metric_learning.losses.checks import check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cosines
 from metric_learning.losses.masked import log_sum_exp, masked_mean
 

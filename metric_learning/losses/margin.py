@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_choice, check_not_negative
+from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.losses.class_loss import ClassVectors, as_classes
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_of_anchors, share_mean
@@ -77,6 +77,7 @@ class Margin(TupleLoss):
         self.margin = margin
         self.boundary = boundary
         self.learned = learned
+        self.takes_tuples = learned != "per_class"
         self.boundary_weight = boundary_weight
         self.num_classes = None
         self.average = average

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
-from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import log_sum_exp
 from metric_learning.selections import distinct, to_pairs
@@ -46,6 +46,8 @@ class MultiSimilarity(TupleLoss):
     Reference: Wang, Han, Huang, Dong, Scott, "Multi-Similarity Loss with General Pair Weighting for Deep Metric
     Learning", CVPR 2019, https://arxiv.org/abs/1904.06627.
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

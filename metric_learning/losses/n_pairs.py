@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import to_similarities
-from metric_learning.losses.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.embedding_loss import as_embeddings
 from metric_learning.losses.masked import log_sum_exp, masked_mean, mean_of_anchors

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import log_sum_exp, mean_of_anchors
 from metric_learning.selections import distinct, to_pairs

@@ -2,7 +2,7 @@
 
 import keras
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines, cross_entropy
 
 

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
-from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import log_sum_exp, mean_per_anchor
 from metric_learning.selections import to_pairs

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines
 
 

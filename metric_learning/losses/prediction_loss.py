@@ -7,10 +7,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from metric_learning.checks import check_choice, check_positive
 from metric_learning.distances import to_similarities
-from metric_learning.losses.checks import check_choice, check_positive
 from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cosines
 from metric_learning.losses.distance_loss import DistanceLoss
+from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.masked import masked_mean
 
 ACTIVATIONS = {"none": lambda logits: logits, "sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "tanh": tf.tanh}
@@ -67,6 +68,7 @@ class PredictionLoss(ClassLoss):
         self.over, self.similarity, self.scale = over, similarity, scale
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.distance = similarity if over == "pairs" else None
+        self.takes_references = over == "pairs"
         self._pairs = _Pairs(distance=similarity, per_row=self.per_pairs)
 
     def make_layers(self):
@@ -151,7 +153,7 @@ class BiasedLoss(PredictionLoss):
     def make_layers(self):
         layers = super().make_layers()
         if layers and self.activation != "softmax":
-            layers.append(Bias(self.usual_bias() if self.bias is None else self.bias))
+            layers.append(LearnedNumber(self.usual_bias() if self.bias is None else self.bias))
         return layers
 
     def usual_bias(self):
@@ -164,7 +166,7 @@ class BiasedLoss(PredictionLoss):
 
     def bias_now(self):
         if len(self.layers) > 1:
-            return tf.convert_to_tensor(self.layers[1].value)
+            return tf.convert_to_tensor(self.layers[1].number)
         if self.activation == "softmax":
             return 0.0
         return self.usual_bias() if self.bias is None else self.bias
@@ -229,20 +231,6 @@ class _Pairs(DistanceLoss):
         targets = tf.cast(positive_mask, tf.float32) if grades is None else grades
         counts = tf.cast(positive_mask | negative_mask, tf.float32)
         return self._per_row(targets, to_similarities(distances, self.distance), counts)
-
-
-@keras.saving.register_keras_serializable(package="metric_learning")
-class Bias(keras.layers.Layer):
-    """A learned number, in float32 whatever the precision policy.
-
-    Args:
-        start: its first value.
-    """
-
-    def __init__(self, start=0.0, **options):
-        super().__init__(dtype="float32", **options)
-        self.value = self.add_weight(shape=(1,), initializer=keras.initializers.Constant(start), name="bias")
-        self.built = True
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets

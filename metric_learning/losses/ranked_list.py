@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_not_negative, check_within
+from metric_learning.checks import check_not_negative, check_within
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.masked import masked_mean
 
@@ -47,6 +47,8 @@ class RankedList(DistanceLoss):
     Reference: Wang, Hua, Kodirov, Hu, Garnier, Robertson, "Ranked List Loss for Deep Metric Learning", CVPR 2019,
     https://arxiv.org/abs/1903.03238
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

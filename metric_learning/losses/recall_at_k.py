@@ -1,9 +1,11 @@
 """Recall@k: the share of positives among the k nearest, with sigmoids instead of steps."""
 
+from collections.abc import Iterable
+
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive, check_whole
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.soft_ranks import soft_counts
@@ -26,7 +28,7 @@ class RecallAtK(DistanceLoss):
     reachable=True, and counts the anchor as the first of its own list, which shifts k by one and is left out too.
 
     Args:
-        k: whole numbers of at least 1; (1, 2, 4, 8, 16) in the authors' code.
+        k: a whole number of at least 1, or several; (1, 2, 4, 8, 16) in the authors' code.
         temperature: above 0, of the ranks, in units of the distance; 0.01 in the authors' code.
         rank_temperature: above 0, of the cut at k, in ranks; the authors' code has k itself for each k.
         reachable: divide by min(k, |P|), the most positives that k places hold, and let no more than k count. A class
@@ -63,9 +65,11 @@ class RecallAtK(DistanceLoss):
         reduction="sum_over_batch_size",
         name=None,
     ):
-        k = tuple(k)
-        if not k or min(k) < 1 or any(number != int(number) for number in k):
-            raise ValueError(f"k must be whole numbers of at least 1; got {k}")
+        k = tuple(k) if isinstance(k, Iterable) else (k,)
+        if not k:
+            raise ValueError("k must name at least one number; got none")
+        for number in k:
+            check_whole(1, k=number)
         check_positive(temperature=temperature, rank_temperature=rank_temperature)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.k = k

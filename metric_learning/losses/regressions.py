@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_positive
 from metric_learning.distances import normalize
-from metric_learning.losses.checks import check_positive
 from metric_learning.losses.prediction_loss import BiasedLoss, ColumnwiseLoss
 
 
@@ -149,7 +149,7 @@ class CosineSimilarity(BiasedLoss):
     It is no loss on the cosine of two embeddings: that is `Cosine`.
 
     Args:
-        activation: "softmax", or over pairs "sigmoid", "tanh" or "none".
+        activation: "sigmoid", "tanh" or "none"; over classes "softmax" too.
         **shared: see `BiasedLoss`.
 
     Example:

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
-from metric_learning.losses.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.masked import mean_per_anchor
@@ -54,6 +54,7 @@ class Sigmoid(TupleLoss):
     """
 
     takes_grades = True
+    takes_lone_pairs = True
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import keras
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.soft_ranks import mean_over_positives, soft_counts
 

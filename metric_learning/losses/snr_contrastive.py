@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative
+from metric_learning.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
@@ -49,6 +49,8 @@ class SnrContrastive(TupleLoss):
     Reference: Yuan, Deng, Tang, Tang, Chen, "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric
     Learning", CVPR 2019, https://arxiv.org/abs/1904.02616.
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

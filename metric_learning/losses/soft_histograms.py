@@ -3,12 +3,6 @@
 import tensorflow as tf
 
 
-def check_num_bins(num_bins):
-    """Raises ValueError unless it is a whole number of at least 1."""
-    if num_bins < 1 or num_bins != int(num_bins):
-        raise ValueError(f"num_bins must be a whole number of at least 1; got {num_bins}")
-
-
 def soft_histograms(values, masks, *, high, num_bins):
     """Counts the values of each row by triangular bins around the nodes 0, high / num_bins, ..., high.
 

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_positive
+from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.masked import mean_of_anchors

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.distances import normalize
-from metric_learning.losses.checks import check_not_negative, check_positive
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines, cross_entropy
+from metric_learning.penalties import SparseCenters
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -83,19 +83,10 @@ class SoftTriple(ClassLoss):
         cosines = tf.reshape(cosines, [-1, self.num_classes, self.vectors_per_class])
         similarities = tf.reduce_sum(tf.nn.softmax(cosines / self.temperature) * cosines, axis=2)
         logits = self.scale * tf.where(targets > 0.0, similarities - self.margin, similarities)
-        return cross_entropy(targets, logits) + self.penalty * self.mean_spread(class_vectors)
-
-    def mean_spread(self, class_vectors):
-        """How far apart the centres of a class are: the penalty without its weight, a scalar."""
-        count = self.vectors_per_class
-        if count == 1:
-            return 0.0
-        centers = tf.reshape(normalize(class_vectors), [self.num_classes, count, self.embedding_dim])
-        squares = 2.0 - 2.0 * tf.matmul(centers, centers, transpose_b=True)
-        # Merged centres, as the diagonal is too, pass no gradient: that of the root is infinite there.
-        apart = (squares > 0.0) & ~tf.eye(count, dtype=tf.bool)
-        distances = tf.where(apart, tf.sqrt(tf.where(apart, squares, 1.0)), 0.0)
-        return tf.reduce_sum(distances) / (2 * self.num_classes * count * (count - 1))
+        costs = cross_entropy(targets, logits)
+        if self.vectors_per_class > 1:
+            costs += SparseCenters(self.penalty, self.vectors_per_class)(class_vectors)
+        return costs
 
     def get_config(self):
         return super().get_config() | {

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative, check_within
+from metric_learning.checks import check_average, check_not_negative, check_within
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor
 from metric_learning.selections import to_pairs
@@ -47,6 +47,8 @@ class ThresholdConsistentMargin(TupleLoss):
     Reference: Zhang, Xu, Tang, Fang, Wu, Tighe, Xing, "Threshold-Consistent Margin Loss for Open-World Deep Metric
     Learning", ICLR 2024, https://arxiv.org/abs/2307.04047.
     """
+
+    takes_lone_pairs = True
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.checks import check_average, check_not_negative, check_positive
+from metric_learning.checks import check_average, check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.sorted_hinges import sum_of_hinges

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
-from metric_learning.losses.checks import check_not_negative, check_positive
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.views import centred_on_mean, second_views

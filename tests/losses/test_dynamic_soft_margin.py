@@ -201,7 +201,8 @@ def test_replicas_keep_one_histogram(batch):
 
 BAD = {
     "span": ({"span": 0}, "span must be above 0; got 0"),
-    "bins": ({"num_bins": 1}, "num_bins must be at least 2; got 1"),
+    "bins": ({"num_bins": 1}, "num_bins must be a whole number of at least 2; got 1"),
+    "half a bin": ({"num_bins": 10.5}, "num_bins must be a whole number of at least 2; got 10.5"),
     "no momentum": ({"momentum": 0.0}, "momentum must be above 0 and at most 1; got 0.0"),
     "momentum": ({"momentum": 1.1}, "momentum must be above 0 and at most 1; got 1.1"),
 }

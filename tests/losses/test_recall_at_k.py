@@ -100,9 +100,9 @@ def test_more_positives_than_places_are_no_loss_where_reachable():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"k": []}, "k must be whole numbers of at least 1"),
-        ({"k": [0, 1]}, "k must be whole numbers of at least 1"),
-        ({"k": [1.5]}, "k must be whole numbers of at least 1"),
+        ({"k": []}, "k must name at least one number; got none"),
+        ({"k": [0, 1]}, "k must be a whole number of at least 1; got 0"),
+        ({"k": [1.5]}, "k must be a whole number of at least 1; got 1.5"),
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"rank_temperature": 0.0}, "rank_temperature must be above 0"),
     ],
@@ -111,3 +111,7 @@ def test_more_positives_than_places_are_no_loss_where_reachable():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         RecallAtK(**arguments)
+
+
+def test_one_k_needs_no_list(batch):
+    assert RecallAtK(k=2)(*batch) == RecallAtK(k=[2])(*batch)

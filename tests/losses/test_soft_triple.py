@@ -68,9 +68,11 @@ def test_merged_centres_cost_no_penalty_and_have_a_finite_gradient(learned):
     loss = learned(SoftTriple, vectors_per_class=4)
     loss.layers[0].vectors.assign(np.repeat(np.eye(6, 3) + 0.1, 4, axis=0))
     with tf.GradientTape() as tape:
-        spread = loss.mean_spread(loss.class_vectors)
-    assert spread < 1e-3
-    assert np.isfinite(tf.convert_to_tensor(tape.gradient(spread, loss.layers[0].vectors.value))).all()
+        value = loss([0, 5], [[1.0, 2.0, 3.0], [-1.0, 0.0, 2.0]])
+    without = learned(SoftTriple, vectors_per_class=4, penalty=0.0)
+    without.layers[0].vectors.assign(loss.layers[0].vectors)
+    np.testing.assert_allclose(value, without([0, 5], [[1.0, 2.0, 3.0], [-1.0, 0.0, 2.0]]), rtol=1e-5)
+    assert np.isfinite(tf.convert_to_tensor(tape.gradient(value, loss.layers[0].vectors.value))).all()
 
 
 def test_by_hand(learned):

@@ -22,6 +22,7 @@ def test_k_changes_the_selection(problems):
     assert counts == [10, 30]
 
 
-def test_k_below_one_is_refused():
-    with pytest.raises(ValueError, match="k must be at least 1; got 0"):
-        HardNegatives(k=0)
+@pytest.mark.parametrize("k", [0, 1.5])
+def test_a_k_that_is_no_count_is_refused(k):
+    with pytest.raises(ValueError, match=f"k must be a whole number of at least 1; got {k}"):
+        HardNegatives(k=k)

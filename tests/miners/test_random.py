@@ -43,6 +43,7 @@ def test_anchors_draw_apart_and_another_batch_draws_otherwise():
     assert len(set(first)) > 15 and np.mean(first == other) < 0.3
 
 
-def test_k_below_1_is_refused():
-    with pytest.raises(ValueError, match="k must be at least 1; got 0"):
-        Random(k=0)
+@pytest.mark.parametrize("k", [0, 1.5])
+def test_a_k_that_is_no_count_is_refused(k):
+    with pytest.raises(ValueError, match=f"k must be a whole number of at least 1; got {k}"):
+        Random(k=k)

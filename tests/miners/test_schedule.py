@@ -148,8 +148,9 @@ def test_without_a_step_it_says_so(problems):
     [
         ({"begin": -1}, "expected 0 <= begin <= end; got begin=-1, end=6"),
         ({"end": 2}, "expected 0 <= begin <= end; got begin=3, end=2"),
-        ({"first": "semi_hard"}, "first must be a miner, or None for all pairs; got 'semi_hard'"),
+        ({"first": "semi_hard"}, "first must be a miner, .*, or None for all pairs; got 'semi_hard'"),
         ({"then": 3}, "then must be a miner.*; got 3"),
+        ({"then": BatchHard}, "then must be a miner, such as BatchHard.*; got <class"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -34,3 +34,10 @@ def check_within(low, high, **arguments):
     for name, value in arguments.items():
         if not low <= value <= high:
             raise ValueError(f"{name} must be in [{low}, {high}]; got {value}")
+
+
+def check_whole(least, **arguments):
+    """Raises ValueError naming the first of the numbers that is no whole one of at least `least`."""
+    for name, value in arguments.items():
+        if value < least or value != int(value):
+            raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")
