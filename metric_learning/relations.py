@@ -36,8 +36,11 @@ def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
     labels = as_labels(labels, "labels")
     own_batch = ref_labels is None
     ref_labels = labels if own_batch else as_labels(ref_labels, "ref_labels")
-    if labels.shape.rank != ref_labels.shape.rank:
-        raise ValueError(f"labels and ref_labels must be of one kind; got shapes {labels.shape}, {ref_labels.shape}")
+    if labels.shape.rank != ref_labels.shape.rank or (labels.dtype == tf.string) != (ref_labels.dtype == tf.string):
+        raise ValueError(
+            f"labels and ref_labels must be of one kind; got {labels.dtype.name} {labels.shape}, "
+            f"{ref_labels.dtype.name} {ref_labels.shape}"
+        )
     if not own_batch and (ids is None) != (ref_ids is None):
         raise ValueError("ids and ref_ids must be given together when there are references; got one of them")
 

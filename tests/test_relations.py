@@ -102,6 +102,7 @@ ERRORS = {
     "rank 3": ((np.zeros((2, 2, 2), int),), {}, r"labels must be .* got shape \(2, 2, 2\)"),
     "mixed kinds": (([1, 2], [[0, 1]]), {}, "labels and ref_labels must be of one kind"),
     "only ids": (([1, 2], [1]), {"ids": [1, 2]}, "ids and ref_ids must be given together"),
+    "strings and integers": ((["a"], [1]), {}, "must be of one kind; got string"),
     "only ref_ids": (([1, 2], [1]), {"ref_ids": [1]}, "ids and ref_ids must be given together"),
 }
 

@@ -93,7 +93,10 @@ class ClassLoss(EmbeddingLoss):
         embeddings = as_embeddings(embeddings)
         if embeddings.shape[1] != self.embedding_dim:
             raise ValueError(f"embeddings must be [batch, {self.embedding_dim}]; got shape {embeddings.shape}")
-        return self.per_anchor(self.targets(labels), embeddings, vectors)
+        targets = self.targets(labels)
+        if not targets.shape[:1].is_compatible_with(embeddings.shape[:1]):
+            raise ValueError(f"labels must be one for each of {embeddings.shape[0]} rows; got {targets.shape[0]}")
+        return self.per_anchor(targets, embeddings, vectors)
 
     def targets(self, labels):
         """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""

@@ -19,9 +19,16 @@ class DistanceLoss(EmbeddingLoss):
 
     Attributes:
         takes_grades: whether `per_anchor` has a last argument `grades`, and so knows more and less alike pairs.
+        takes_tuples: whether what an anchor costs can be had from its own row and distances, as for tuples that are
+            given, see `Packed`; False where `inform` asks for labels or references, too.
+        takes_lone_pairs: whether an anchor with a single reference costs something; False where positives are compared
+            with negatives.
     """
 
+    takes_references = True
     takes_grades = False
+    takes_tuples = True
+    takes_lone_pairs = False
 
     def __init__(self, *, distance, reduction="sum_over_batch_size", name=None):
         check_distance(distance)
@@ -82,6 +89,14 @@ class DistanceLoss(EmbeddingLoss):
         return super().get_config() | {"distance": self.distance}
 
 
+def check_miner(miner):
+    """Raises ValueError unless the miner can be called with distances and masks, or is None."""
+    if isinstance(miner, type):
+        raise ValueError(f"miner must be an object, such as {miner.__name__}(); got the class {miner.__name__}")
+    if miner is not None and not callable(miner):
+        raise ValueError(f"miner must be a callable or None; got {miner!r}")
+
+
 class TupleLoss(DistanceLoss):
     """A loss on pairs, triplets or quadruplets, which a miner may choose.
 
@@ -93,8 +108,7 @@ class TupleLoss(DistanceLoss):
     """
 
     def __init__(self, *, distance, miner=None, reduction="sum_over_batch_size", name=None):
-        if miner is not None and not callable(miner):
-            raise ValueError(f"miner must be a callable or None; got {miner!r}")
+        check_miner(miner)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.miner = miner
 

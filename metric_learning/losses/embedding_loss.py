@@ -17,9 +17,11 @@ class EmbeddingLoss(keras.losses.Loss):
         layers: Keras layers that hold what the loss learns. The learner trains, saves and restores them.
         distance: what the loss measures by, a name of `metric_learning.distances.DISTANCES`; None where it compares
             the embeddings with something else than each other.
+        takes_references: whether `call` takes `ref_labels`, `ref_embeddings`, `ids` and `ref_ids`.
     """
 
     distance = None
+    takes_references = False
 
     def __init__(self, *, reduction="sum_over_batch_size", name=None):
         super().__init__(name=name, reduction=reduction)

@@ -3,9 +3,8 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative
 from metric_learning.distances import shared_distances
-from metric_learning.losses.checks import check_not_negative
-from metric_learning.losses.class_loss import ClassLoss
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.steps import current_step
 
@@ -26,8 +25,8 @@ class Hybrid(EmbeddingLoss):
         name: as in Keras.
 
     Returns:
-        [B] from `call`. References (`ref_embeddings=` and so on) go to all parts but class losses, which compare with
-        learned vectors instead.
+        [B] from `call`. References (`ref_embeddings=` and so on) go to the parts that take them: not to those that
+        compare with learned vectors, nor to those of views.
 
     Raises:
         ValueError: no parts, a part of other keys, a loss or weight of another kind, a weight below 0.
@@ -45,6 +44,7 @@ class Hybrid(EmbeddingLoss):
         self.parts = [_checked(part) for part in parts]
         if not self.parts:
             raise ValueError("parts must name at least one loss; got none")
+        self.takes_references = any(part["loss"].takes_references for part in self.parts)
         distances = {part["loss"].distance for part in self.parts} - {None}
         self.distance = distances.pop() if len(distances) == 1 else None
         self._collect_layers()
@@ -71,7 +71,7 @@ class Hybrid(EmbeddingLoss):
         return tf.add_n(values)
 
     def _values(self, loss, labels, embeddings, references):
-        return loss.call(labels, embeddings, **({} if isinstance(loss, ClassLoss) else references))
+        return loss.call(labels, embeddings, **(references if loss.takes_references else {}))
 
     def _weight(self, part):
         weight = part["weight"]

@@ -14,7 +14,7 @@ WHAT_PARTS_ARE = {2: "[a|b]", 3: "[a|p|n]", 4: "[a|p|n1|n2]"}
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class Packed(EmbeddingLoss):
-    """Any loss on distances, for a model whose output holds the rows of a tuple side by side.
+    """A loss on distances, for a model whose output holds the rows of a tuple side by side.
 
     For `model.compile(loss=Packed(Triplet(), parts=3))`, where the model's output is the concatenation of its
     embeddings of an anchor, a positive and a negative. Rows of other tuples are not compared.
@@ -24,7 +24,8 @@ class Packed(EmbeddingLoss):
     averages equal and unequal pairs apart, which gives each side a like factor.
 
     Args:
-        loss: a `DistanceLoss` without miner, as the tuples are chosen. Its own reduction is not used.
+        loss: a `DistanceLoss` without miner, as the tuples are chosen, and with `takes_tuples`; for pairs with
+            `takes_lone_pairs`. Its own reduction is not used.
         parts: 2 for pairs [a|b]; 3 for triplets [a|p|n]; 4 for [a|p|n1|n2], where `Quadruplet` takes n2 as the
             stranger of n1, and all other losses take it as one more negative of a.
         reduction: as in Keras.
@@ -35,7 +36,8 @@ class Packed(EmbeddingLoss):
         not; otherwise it is not read. y_pred is [B, parts * D].
 
     Raises:
-        ValueError: a loss of another kind or with a miner, other parts, a width that is no multiple of the parts.
+        ValueError: a loss of another kind or with a miner, other parts or too few for the loss, a width that is no
+            multiple of the parts.
 
     Example:
         >>> packed = Packed(Triplet(margin=0.2, distance="squared_euclidean"), parts=3, reduction=None)
@@ -94,7 +96,7 @@ def of_pairs(loss, same, first, second):
     same = tf.cast(tf.reshape(tf.convert_to_tensor(same), [-1, 1]), tf.float32) > 0.5
     distances = rowwise(first, second, distance=loss.distance)[:, None]
     same = tf.ensure_shape(same, distances.shape)
-    return loss.per_anchor(distances, same, ~same)
+    return _values(loss, first, distances, same, ~same)
 
 
 def of_tuples(loss, anchor, positive, negative, second_negative=None):
@@ -118,7 +120,7 @@ def of_tuples(loss, anchor, positive, negative, second_negative=None):
         from_positive = [rowwise(positive, other, distance=loss.distance) for other in others]
         to_others = [tf.minimum(*sides) for sides in zip(to_others, from_positive, strict=True)]
         loss = type(loss).from_config(loss.get_config() | {"swap": False})
-    return loss.per_anchor(*_with_masks(to_positive, *to_others))
+    return _values(loss, anchor, *_with_masks(to_positive, *to_others))
 
 
 def _of_quadruplets(loss, anchor, positive, negative, second_negative):
@@ -133,6 +135,11 @@ def _of_quadruplets(loss, anchor, positive, negative, second_negative):
     return loss.of_distances(*columns, margins, weights=[tf.ones_like(columns[0])] * 2)
 
 
+def _values(loss, anchor, distances, positive_mask, negative_mask):
+    information = loss.inform(None, as_embeddings(anchor), None, None)
+    return loss.per_anchor(distances, positive_mask, negative_mask, *(() if information is None else (information,)))
+
+
 def _with_masks(to_positive, *to_negatives):
     """A distance matrix of one positive and some negatives a row, [B, 1 + negatives], with its masks."""
     distances = tf.stack([to_positive, *to_negatives], axis=1)
@@ -143,12 +150,19 @@ def _with_masks(to_positive, *to_negatives):
 
 def check_loss(loss, parts):
     """Raises ValueError unless the loss can be had from the distances within tuples of so many parts."""
-    # Losses with a `call` of their own need more than distances: labels, or distances among the references.
-    if not isinstance(loss, DistanceLoss) or type(loss).call not in (DistanceLoss.call, Triplet.call):
-        raise ValueError(f"loss must compare rows by their distances alone; got {type(loss).__name__}")
+    # One with a `call` of its own may need more than distances.
+    known = isinstance(loss, DistanceLoss) and type(loss).call in (DistanceLoss.call, Triplet.call)
+    if not known or not loss.takes_tuples:
+        raise ValueError(
+            f"loss must compare an anchor with each reference by distance alone; got {type(loss).__name__}, which "
+            "needs labels, or more rows than those of a tuple"
+        )
     if getattr(loss, "miner", None) is not None:
         raise ValueError(f"tuples that are given leave nothing to mine; got miner={loss.miner!r}")
     if isinstance(loss, Quadruplet) and parts != 4:
         raise ValueError(f"a Quadruplet loss takes 4 parts, [a|p|n1|n2]; got {parts}")
-    if isinstance(loss, Triplet) and parts == 2:
-        raise ValueError("a Triplet loss takes 3 or 4 parts, as pairs have no triplet; got 2")
+    if parts == 2 and not loss.takes_lone_pairs:
+        raise ValueError(
+            f"{type(loss).__name__} takes 3 or 4 parts, as it compares the positive of an anchor with its negatives, "
+            "and a pair has one of them only; got 2"
+        )

@@ -114,6 +114,7 @@ def test_labels_of_a_small_type_may_have_more_classes_than_it_holds():
     ("labels", "embeddings", "message"),
     [
         (["a"], [[1.0, 2.0, 3.0]], "labels must be integers from 0 to 5; got string"),
+        ([1], [[1.0, 2.0, 3.0]] * 4, "labels must be one for each of 4 rows; got 1"),
         ([[1.0, 0.0]], [[1.0, 2.0, 3.0]], r"multi-hot labels must be \[batch, 6\]; got shape \(1, 2\)"),
         ([1], [[1.0, 2.0]], r"embeddings must be \[batch, 3\]; got shape \(1, 2\)"),
         ([1], [1.0, 2.0, 3.0], r"embeddings must be \[batch, dim\]"),

@@ -9,7 +9,17 @@ import tensorflow as tf
 
 import miners
 from metric_learning.distances import pairwise, shared_distances
-from metric_learning.losses import BarlowTwins, Contrastive, Cosine, Hybrid, NormalizedSoftmax, Quadruplet, Triplet
+from metric_learning.losses import (
+    BarlowTwins,
+    BinaryCrossentropy,
+    Contrastive,
+    Cosine,
+    Hybrid,
+    NormalizedSoftmax,
+    Quadruplet,
+    Triplet,
+    Vicreg,
+)
 from metric_learning.losses.embedding_loss import EmbeddingLoss
 from metric_learning.steps import at_step
 
@@ -100,6 +110,16 @@ def test_references_go_to_the_parts_that_compare_rows(batch, bank):
     expected = triplet().call(labels, batch.embeddings, **references)
     expected += classes.call(labels, batch.embeddings)
     expected += 0.5 * contrastive().call(labels, batch.embeddings, **references)
+    np.testing.assert_allclose(hybrid.call(labels, batch.embeddings, **references), expected, rtol=1e-5)
+
+
+def test_references_go_to_pairs_of_predictions_and_not_to_views(batch, bank):
+    pairs, views = BinaryCrossentropy(over="pairs"), Vicreg()
+    hybrid = Hybrid([{"loss": pairs}, {"loss": views}])
+    assert hybrid.takes_references and not Hybrid([{"loss": views}]).takes_references
+    references = {"ref_labels": [0, 1, 2, 0, 1, 2, 2], "ref_embeddings": bank.embeddings}
+    labels = np.arange(10) % 5
+    expected = pairs.call(labels, batch.embeddings, **references) + views.call(labels, batch.embeddings)
     np.testing.assert_allclose(hybrid.call(labels, batch.embeddings, **references), expected, rtol=1e-5)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metric_learning import losses
 from metric_learning.losses import Contrastive, Cosine, Packed, Quadruplet, SoftNearestNeighbor, Triplet
 from metric_learning.losses.embedding_loss import EmbeddingLoss
 from metric_learning.losses.packed import of_pairs, of_tuples
@@ -244,8 +245,9 @@ REFUSED = {
     "parts": (lambda: Packed(Triplet(), parts=5), r"parts must be 2 for \[a\|b\], 3 .*; got 5"),
     "quadruplets of three": (lambda: Packed(Quadruplet(), parts=3), "a Quadruplet loss takes 4 parts.*; got 3"),
     "quadruplets apart": (lambda: of_tuples(Quadruplet(), [[0.0]], [[0.0]], [[0.0]]), "takes 4 parts"),
-    "triplets of two": (lambda: Packed(Triplet(), parts=2), "a Triplet loss takes 3 or 4 parts"),
-    "another loss": (lambda: Packed(EmbeddingLoss()), "loss must compare rows by .*; got EmbeddingLoss"),
+    "triplets of two": (lambda: Packed(Triplet(), parts=2), "Triplet takes 3 or 4 parts.*; got 2"),
+    "another loss": (lambda: Packed(EmbeddingLoss()), "loss must compare an anchor .*; got EmbeddingLoss"),
+    "classes": (lambda: Packed(losses.Margin(learned="per_class")), "got Margin, which needs labels"),
     "a miner": (lambda: Packed(Triplet(miner=len)), "leave nothing to mine; got miner=<built-in"),
     "width": (lambda: Packed(Triplet(), parts=3)([0], np.zeros((1, 8))), "must be a multiple of 3 wide; got"),
     "rank": (lambda: Packed(Triplet(), parts=3)([0], np.zeros((1, 3, 3))), "embeddings must be"),

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from metric_learning.losses import Triplet
 from metric_learning.selections import Pairs, Triplets
-from miners import BatchHard
+from miners import BatchHard, SemiHard
 
 
 def distance_of(x, y, name):
@@ -241,8 +241,9 @@ def test_soft_tends_to_the_hinge_as_scale_grows(batch):
         ({"average": "all"}, "average must be one of selected, active; got 'all'"),
         ({"distance": "l2"}, "distance must be one of cosine, .*; got 'l2'"),
         ({"miner": "batch_hard"}, "miner must be a callable or None; got 'batch_hard'"),
+        ({"miner": SemiHard}, r"miner must be an object, such as SemiHard\(\); got the class SemiHard"),
     ],
-    ids=["margin", "scale", "average", "distance", "miner"],
+    ids=["margin", "scale", "average", "distance", "miner", "class of miners"],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
