@@ -89,12 +89,19 @@ class DistanceLoss(EmbeddingLoss):
         return super().get_config() | {"distance": self.distance}
 
 
-def check_miner(miner):
-    """Raises ValueError unless the miner can be called with distances and masks, or is None."""
+def check_miner(miner, distance):
+    """Raises ValueError unless the miner, or None, can be called with distances of that name and masks."""
     if isinstance(miner, type):
         raise ValueError(f"miner must be an object, such as {miner.__name__}(); got the class {miner.__name__}")
     if miner is not None and not callable(miner):
         raise ValueError(f"miner must be a callable or None; got {miner!r}")
+    for part in (miner, getattr(miner, "first", None), getattr(miner, "then", None)):  # those of a schedule
+        known = getattr(part, "distance", distance)
+        if known != distance:
+            raise ValueError(
+                f"miner {type(part).__name__} is told that distances are {known}, and the loss measures by {distance}; "
+                "give both the same"
+            )
 
 
 class TupleLoss(DistanceLoss):
@@ -108,8 +115,8 @@ class TupleLoss(DistanceLoss):
     """
 
     def __init__(self, *, distance, miner=None, reduction="sum_over_batch_size", name=None):
-        check_miner(miner)
         super().__init__(distance=distance, reduction=reduction, name=name)
+        check_miner(miner, distance)
         self.miner = miner
 
     def select(self, distances, positive_mask, negative_mask):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from metric_learning.losses import Triplet
 from metric_learning.selections import Pairs, Triplets
-from miners import BatchHard, SemiHard
+from miners import BatchHard, DistanceWeighted, Schedule, SemiHard
 
 
 def distance_of(x, y, name):
@@ -241,9 +241,14 @@ def test_soft_tends_to_the_hinge_as_scale_grows(batch):
         ({"average": "all"}, "average must be one of selected, active; got 'all'"),
         ({"distance": "l2"}, "distance must be one of cosine, .*; got 'l2'"),
         ({"miner": "batch_hard"}, "miner must be a callable or None; got 'batch_hard'"),
+        (
+            {"miner": DistanceWeighted(8)},
+            "told that distances are euclidean, and the loss .* squared_",
+        ),
+        ({"miner": Schedule(None, DistanceWeighted(8), 0, 9)}, "DistanceWeighted is told that distances are euclidean"),
         ({"miner": SemiHard}, r"miner must be an object, such as SemiHard\(\); got the class SemiHard"),
     ],
-    ids=["margin", "scale", "average", "distance", "miner", "class of miners"],
+    ids=["margin", "scale", "average", "distance", "miner", "its distance", "in a schedule", "class of miners"],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
