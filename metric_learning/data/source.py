@@ -112,6 +112,13 @@ class DataSource:
             )
         for split_name, split in self.splits.items():
             self._check_split(split_name, split)
+        searched = "test" if self.gallery is None else "gallery"
+        for split_name in ("validation", searched):
+            if len(self.splits[split_name].classes) < 2:
+                raise ValueError(
+                    f"the {split_name} split of {self.name!r} must have at least 2 classes, as with one there is no "
+                    f"wrong neighbour to find; got {_first_names(self.splits[split_name].classes, self.class_names)}"
+                )
         if self.unseen_classes:
             self._check_classes_are_disjoint()
         self._warn_about_lone_classes()

@@ -166,7 +166,7 @@ def test_validation_classes_are_held_out_of_training_when_not_named(tmp_path):
 
 def test_overlapping_classes_raise_unless_they_are_meant(tmp_path):
     rows = [(f"text {i}", word, part) for i, word in enumerate("aabb") for part in ("train", "test")]
-    path = write_split(tmp_path, rows + [("v", "c", "validation"), ("w", "c", "validation")])
+    path = write_split(tmp_path, rows + [(f"valid {i}", word, "validation") for i, word in enumerate("ccdd")])
     with pytest.raises(ValueError, match=r"train and test .* share 2 classes \(a, b\)"):
         csv(path)
     assert names(csv(path, unseen_classes=False), "test") == ["a", "b"]

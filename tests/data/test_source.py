@@ -46,8 +46,8 @@ def test_text_source_knows_the_size_of_its_vocabulary():
     texts = source(
         kind="texts",
         train=text_split([0, 0, 1, 1]),
-        validation=text_split([2, 2]),
-        test=text_split([4, 4]),
+        validation=text_split([2, 2, 3, 3]),
+        test=text_split([4, 4, 5, 5]),
         vocabulary=vocabulary,
     )
     assert texts.vocabulary_size == 1 + 10 + 2
@@ -59,6 +59,15 @@ def test_overlapping_classes_are_named():
         source(test=image_split([1, 1, 4, 4]))
     seen = source(test=image_split([1, 1, 4, 4]), unseen_classes=False)
     assert seen.test.classes.tolist() == [1, 4]
+
+
+def test_one_class_to_search_in_is_refused():
+    for changes in ({"validation": image_split([2, 2])}, {"test": image_split([4, 4])}):
+        with pytest.raises(ValueError, match=r"(validation|test) split of .* at least 2 classes.*; got 1 class \("):
+            source(**changes)
+    with pytest.raises(ValueError, match="gallery split of .* at least 2 classes"):
+        source(test=image_split([4, 4]), gallery=image_split([4, 4]))
+    assert source(test=image_split([4, 4]), gallery=image_split([4, 5])).test.classes.tolist() == [4]
 
 
 def test_gallery_shares_the_test_classes_but_not_the_training_classes():
@@ -76,7 +85,7 @@ def test_lone_classes_are_kept_with_one_warning():
 
 def test_query_class_that_the_gallery_lacks_counts_as_lone():
     with pytest.warns(UserWarning, match=r"1 class \(fox\)"):
-        source(test=image_split([4, 5]), gallery=image_split([4]))
+        source(train=image_split([0, 0]), test=image_split([4, 5]), gallery=image_split([4, 1]))
 
 
 def test_single_queries_with_a_gallery_are_not_lone():
