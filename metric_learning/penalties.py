@@ -236,11 +236,12 @@ def penalize_weights(layers, regularizer):
     """Adds a penalty on the class vectors that a loss learns, `loss.layers` once it is built; None adds nothing.
 
     Raises:
-        ValueError: the layers hold no trained matrix.
+        ValueError: the layers hold no trained vectors, but numbers at most.
     """
     if regularizer is None:
         return
-    tables = [weight for layer in layers for weight in layer.trainable_weights if len(weight.shape) == 2]
+    weights = [weight for layer in layers for weight in layer.trainable_weights]
+    tables = [weight for weight in weights if len(weight.shape) == 2 and weight.shape[1] > 1]
     if not tables:
         raise ValueError("a penalty on class vectors needs a loss that learns some; this one has none")
     for table in tables:

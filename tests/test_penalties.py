@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.losses import NormalizedSoftmax, Triplet
+from metric_learning.losses import Margin, NormalizedSoftmax, Triplet
 from metric_learning.losses.class_loss import ClassVectors
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.penalties import (
@@ -221,6 +221,8 @@ def test_a_loss_without_class_vectors_has_nothing_to_penalize():
         penalize_weights([], RegularFace())
     with pytest.raises(ValueError, match="needs a loss that learns some"):
         penalize_weights([LearnedNumber(1.0)], RegularFace())
+    with pytest.raises(ValueError, match="needs a loss that learns some"):  # but a boundary of each class
+        penalize_weights(Margin(learned="per_class", num_classes=3).layers, RegularFace())
 
 
 def test_class_vectors_add_the_penalty_to_the_losses_of_their_model():
