@@ -89,7 +89,9 @@ class Learner(keras.Model):
             sample_weight: [b] or None.
 
         Returns:
-            Scalars of the whole batch: the loss, and the share of the anchors whose loss is above 0.
+            Scalars of the whole batch: the loss, and the share of the anchors whose loss is above 0. Keras keeps the
+            penalties that layers add in one list for all replicas of a process, so the value, but not its gradient,
+            has those on embeddings once for each replica.
         """
         with tf.GradientTape() as tape:
             embeddings = self(inputs, training=True)
@@ -102,6 +104,11 @@ class Learner(keras.Model):
 
     def losses_of(self, embeddings, labels, sample_weight=None):
         """The loss of the whole batch, penalties included, and its active fraction, from this replica's part."""
+        if [id(layer) for layer in self.embedding_loss.layers] != [id(layer) for layer in self.loss_layers]:
+            raise ValueError(
+                "the loss was built after the Learner was made, which so would not train what it learns; "
+                "call loss.build(...) first, then Learner(encoder, loss)"
+            )
         embeddings, labels, sample_weight = (_gather(part) for part in (embeddings, labels, sample_weight))
         with at_step(self.optimizer.iterations):
             values = self.embedding_loss.call(labels, embeddings)

@@ -88,7 +88,8 @@ class Loop:
             folder: of the run; gets history.csv and checkpoints/.
             validate: called without arguments, returns a dict of scores, the objective among them.
             augment: `augment(inputs, randoms)`, with `augment.num_randoms` uniform numbers an item; None for none.
-            jit_compile: compile the step with XLA. On a CPU it pays for embedding tables, not for convolutions.
+            jit_compile: compile the step with XLA. On a CPU it pays for embedding tables, not for convolutions. Under
+                a `tf.distribute` strategy it is left out: replicas meet in the middle of a step.
             resume: go on from the last checkpoint in `folder`, with the batches the run would have had.
             save: write checkpoints and history; of several workers one does.
             on_row: called with each new row of the history.
@@ -243,7 +244,9 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
             inputs = augment(inputs, randoms)
         return learner.update(inputs, labels)
 
-    if jit_compile:
+    with strategy.scope():
+        replicas_meet = tf.distribute.has_strategy()
+    if jit_compile and not replicas_meet:
         update = tf.function(update, jit_compile=True, autograph=False)
 
     @tf.autograph.experimental.do_not_convert
