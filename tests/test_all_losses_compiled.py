@@ -55,7 +55,7 @@ def test_xla_costs_the_same(batch, loss, labels_for):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("case", LOSSES)
+@every_case
 def test_a_graph_of_unknown_batch_size_costs_the_same(batch, loss, labels_for):
     labels = labels_for(loss, batch.labels)
     shapes = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, 3], tf.float32)]

@@ -1,0 +1,41 @@
+"""Every loss is whole: a class, a file in conf/loss, and an oracle in the tests."""
+
+import pathlib
+import re
+
+import pytest
+
+from metric_learning import losses
+
+ROOT = pathlib.Path(__file__).parent.parent
+LOSSES = sorted(file.stem for file in (ROOT / "conf/loss").glob("*.yaml"))
+# Where the oracle of a loss is that has no test file of its own.
+SHARED = {
+    "contrastive_kin": "intra_pair_variance snr_contrastive threshold_consistent_margin",
+    "lifted_structure": "angular generalized_lifted_structure",
+    "neighbors": "nca soft_nearest_neighbor",
+    "pair_softmax": "decoupled_contrastive nt_xent tuplet_margin",
+    "pair_weighting": "circle multi_similarity",
+    "prediction_loss": """
+        binary_crossentropy binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy
+        categorical_hinge cosine_similarity f_beta hinge huber kl_divergence log_cosh mean_absolute_error
+        mean_squared_error poisson sparse_categorical_crossentropy squared_hinge""",
+}
+HOMES = {loss: home for home, names in SHARED.items() for loss in names.split()}
+
+
+def test_every_file_is_a_loss_and_every_loss_has_a_file(build):
+    built = {name: type(build("loss", f"loss={name}", "miner=none")).__name__ for name in LOSSES}
+    assert sorted(built.values()) == sorted(losses.__all__)
+    assert {name: "".join(word.capitalize() for word in name.split("_")) for name in LOSSES} == built
+    assert set(HOMES) <= set(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_compared_with_an_oracle(name):
+    own = ROOT / f"tests/losses/test_{name}.py"
+    assert own.exists() != (name in HOMES)
+    text = (ROOT / f"tests/losses/test_{HOMES.get(name, name)}.py").read_text()
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    # `agrees` compares values and gradients with a function in NumPy; a hybrid is the sum of what was so compared.
+    assert re.search(rf"\b{class_name}\b", text) and ("agrees" in text or name == "hybrid")
