@@ -36,25 +36,36 @@ def run_folder(resume):
     return str(folder)
 
 
+def hydra_folder(resume, folder):
+    """Where in the folder Hydra writes: not over what a run that is there already was started with."""
+    if resume:
+        return ".hydra/resumed"
+    return ".hydra/refused" if (pathlib.Path(folder) / LAST).exists() else ".hydra"
+
+
 OmegaConf.register_new_resolver("run_folder", run_folder)
-OmegaConf.register_new_resolver("hydra_folder", lambda resume: ".hydra/resumed" if resume else ".hydra")
+OmegaConf.register_new_resolver("hydra_folder", hydra_folder)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg):
     hydra_config = HydraConfig.get()
     folder = pathlib.Path(hydra_config.runtime.output_dir)
+    taken = cfg.resume is None and (folder / LAST).exists()
     try:
+        if taken:
+            raise ValueError(f"{folder} holds a run; go on with it by resume={folder}, or choose another folder")
         if cfg.resume is None:
             return experiment(cfg, folder, resume=False)
         return experiment(configuration_of(folder, hydra_config.overrides.task), folder, resume=True)
     except Exception as error:
-        began = (folder / LAST).exists()
+        began = (folder / LAST).exists() and not taken
         if not began:
             remove_what_hydra_wrote(folder, hydra_config.output_subdir)
         # In a sweep the sweeper decides whether the other runs go on.
         if hydra_config.mode == RunMode.RUN and (cfg.resume or not began or isinstance(error, ArithmeticError)):
             stop_if_input_was_wrong(error)
+        error.came_late = began and not isinstance(error, ArithmeticError)  # and so was hardly in the input
         raise
     except KeyboardInterrupt:
         if (folder / LAST).exists():
@@ -102,7 +113,7 @@ def experiment(cfg, folder, resume):
     # Learn. Every worker of several does; the first one keeps the books.
     untrained = {name: judge(encoder, source, name) for name in ("validation", "test")}
     check_objective(cfg.objective, untrained["validation"].scores)
-    chief = strategy.cluster_resolver is None or strategy.cluster_resolver.task_id == 0
+    chief = is_chief(strategy.cluster_resolver)
     if chief and not resume:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
@@ -180,6 +191,16 @@ def what_to_learn(source, labels, augment):
     return source.train.without_labels(), source.train.captions
 
 
+def is_chief(cluster):
+    """Whether this process keeps the books: of several workers the one called chief, or else the first.
+
+    Args:
+        cluster: `strategy.cluster_resolver`; None, or one without a cluster, for a single process.
+    """
+    jobs = [] if cluster is None else cluster.cluster_spec().jobs
+    return not jobs or (cluster.task_type, cluster.task_id) == ("chief" if "chief" in jobs else "worker", 0)
+
+
 def set_precision(precision):
     """Sets Keras' policy; raises ValueError for an unknown one."""
     import keras
@@ -232,7 +253,7 @@ def choices_beside(key):
 def stop_if_input_was_wrong(error):
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
     known = (ValueError, ArithmeticError, hydra.errors.HydraException, OmegaConfBaseException)
-    if not isinstance(error, known) or SHOW_TRACEBACK:
+    if not isinstance(error, known) or SHOW_TRACEBACK or getattr(error, "came_late", False):
         return
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
         part = re.search(r"full_key: (\S+)", str(error))

@@ -1,8 +1,10 @@
-"""Inputs that bite, shared by the tests of losses and miners."""
+"""Inputs that bite, shared by the tests of losses and miners, and small runs of train.py."""
 
 import functools
 import os
 import pathlib
+import subprocess
+import sys
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -12,11 +14,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from metric_learning.selections import Triplets
 from metric_learning.steps import at_step
 
-CONF = pathlib.Path(__file__).parent.parent / "conf"
+ROOT = pathlib.Path(__file__).parent.parent
+CONF = ROOT / "conf"
 
 
 class Batch(NamedTuple):
@@ -139,3 +143,70 @@ def labels_for():
         return np.searchsorted(np.unique(np.array([A, B, C, LONE, 2**24 + 9])), labels)
 
     return fitting
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """A folder of 16 classes of 6 images; a class is a colour."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for name in range(16):
+        (root / f"class{name}").mkdir()
+        colour = rng.integers(0, 256, 3)
+        for i in range(6):
+            pixels = (colour + rng.integers(-60, 60, (8, 8, 3))).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / f"class{name}" / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def small_run(images):
+    """Overrides that make a run one of seconds."""
+    return [
+        "data=image_folder",
+        f"data.root={images}",
+        "data.image_size=[8,8]",
+        "encoder.widths=[4]",
+        "encoder.embedding_dim=4",
+        "batch.classes=4",
+        "batch.samples=3",
+        "steps=12",
+        "evaluation.every=4",
+        "evaluation.ks=[1,2]",
+        "optimizer.learning_rate.warmup_steps=2",
+        "tracking=none",
+    ]
+
+
+@pytest.fixture
+def configure(small_run):
+    """`configure(*overrides)`: the configuration of a small run."""
+
+    def compose(*overrides):
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            return hydra.compose("config", [*small_run, *overrides])
+
+    return compose
+
+
+@pytest.fixture
+def start():
+    """`start(*overrides)`: starts `python train.py` as a user would."""
+
+    def begin(*overrides, **options):
+        command = [sys.executable, str(ROOT / "train.py"), *overrides]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    return begin
+
+
+@pytest.fixture
+def finish():
+    """`finish(process)`: its output, once it has ended well."""
+
+    def end(process):
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        return output
+
+    return end
