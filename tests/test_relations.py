@@ -133,3 +133,8 @@ def test_rows_of_several_classes_that_share_none_are_not_joined_by_a_third():
     # From references alone it cannot be known, and so is said of all whom one joins.
     through = same_class_rows(relate(labels, labels[1:]).negative_mask)
     assert through.numpy().astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
+
+
+def test_as_many_references_as_anchors_are_not_taken_for_the_anchors():
+    negative_mask = tf.constant([[0, 0, 1], [0, 0, 0], [1, 1, 0]]) > 0  # of rows of several classes
+    assert same_class_rows(negative_mask).numpy().astype(int).tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
