@@ -1,6 +1,6 @@
 """Times every loss, forward and backward, against the least that any loss of all pairs costs, and against its peer.
 
-    python scripts/benchmark.py                                    # all of them, about 50 minutes on two cores
+    python scripts/benchmark.py                                    # all of them, about an hour on two cores
     python scripts/benchmark.py only=triplet,circle sizes=128,512  # some; miners are named like losses
     pip install -c constraints.txt -e ".[peer]"                    # pytorch-metric-learning, to be measured too
 
