@@ -8,6 +8,7 @@ output of any other.
 import keras
 import tensorflow as tf
 
+from metric_learning.checks import check_not_negative
 from metric_learning.distances import normalize, rowwise
 
 REGISTER = keras.saving.register_keras_serializable(package="metric_learning")
@@ -21,8 +22,7 @@ class RowPenalty(keras.regularizers.Regularizer):
     """
 
     def __init__(self, weight=1.0):
-        if not weight >= 0:
-            raise ValueError(f"weight must be at least 0; got {weight}")
+        check_not_negative(weight=weight)
         self.weight = weight
 
     def __call__(self, rows):

@@ -66,4 +66,4 @@ def _are_largest(values, mask, count):
 
     smallest = tf.reduce_min(tf.where(mask, ranks, tf.int32.max))
     threshold, _ = tf.while_loop(lambda low, high: low < high, halve, (smallest, tf.reduce_max(inside)))
-    return mask & (inside >= threshold)
+    return inside >= threshold

@@ -60,8 +60,7 @@ class DistanceLoss(EmbeddingLoss):
         masks = [tf.ensure_shape(mask, distances.shape) for mask in (relations.positive_mask, relations.negative_mask)]
         if self.takes_grades and relations.grades is not None:
             return self.per_anchor(distances, *masks, tf.ensure_shape(relations.grades, distances.shape))
-        information = self.inform(labels, embeddings, ref_labels, ref_embeddings)
-        return self.per_anchor(distances, *masks, *(() if information is None else (information,)))
+        return self.informed(distances, *masks, self.inform(labels, embeddings, ref_labels, ref_embeddings))
 
     def relate(self, labels, ref_labels, *, ids, ref_ids):
         """The relations of anchors and references, for losses that do not compare all of them with all."""
@@ -76,6 +75,12 @@ class DistanceLoss(EmbeddingLoss):
             ref_labels: as in `call`; None where the anchors are compared with each other.
             ref_embeddings: [M, D] float32, or None likewise.
         """
+
+    def informed(self, distances, positive_mask, negative_mask, information):
+        """`per_anchor` with what `inform` said, if anything."""
+        return self.per_anchor(
+            distances, positive_mask, negative_mask, *(() if information is None else (information,))
+        )
 
     def per_anchor(self, distances, positive_mask, negative_mask):
         """[B, M] distances and masks to one value per anchor [B].

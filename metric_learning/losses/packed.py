@@ -137,7 +137,7 @@ def _of_quadruplets(loss, anchor, positive, negative, second_negative):
 
 def _values(loss, anchor, distances, positive_mask, negative_mask):
     information = loss.inform(None, as_embeddings(anchor), None, None)
-    return loss.per_anchor(distances, positive_mask, negative_mask, *(() if information is None else (information,)))
+    return loss.informed(distances, positive_mask, negative_mask, information)
 
 
 def _with_masks(to_positive, *to_negatives):

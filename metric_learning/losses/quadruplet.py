@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.checks import check_average, check_not_negative
+from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
@@ -79,8 +79,7 @@ class Quadruplet(TupleLoss):
         if adaptive_weights is not None:
             if len(adaptive_weights) != 2 or min(adaptive_weights) < 0:
                 raise ValueError(f"adaptive_weights must be two numbers of at least 0, or None; got {adaptive_weights}")
-        if second_negative not in SECOND_NEGATIVES:
-            raise ValueError(f"second_negative must be one of {', '.join(SECOND_NEGATIVES)}; got {second_negative!r}")
+        check_choice(SECOND_NEGATIVES, second_negative=second_negative)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.second_margin = second_margin
