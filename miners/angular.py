@@ -6,7 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Triplets, at, entries, put, through_columns
+from metric_learning.tuples import Triplets, at, entries, put, through_columns
 from miners.miner import Miner
 
 TO_SQUARED = {

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_choice
-from metric_learning.selections import Pairs, Triplets
+from metric_learning.tuples import Pairs, Triplets
 from miners.miner import Miner
 
 KINDS = ("easy", "semi_hard", "hard", "all")

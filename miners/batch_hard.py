@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Triplets
+from metric_learning.tuples import Triplets
 from miners.miner import Miner
 
 

@@ -2,9 +2,7 @@
 
 import tensorflow as tf
 
-from metric_learning.nearest import MOST_FOR_A_LOOP
-from metric_learning.selections import at, largest_count, put, through_columns
-from metric_learning.sorted_search import count_up_to_where, sort_rows
+from metric_learning.tuples import at, count_up_to_where, largest_count, put, sort_rows, thresholds, through_columns
 from miners.draws import uniform_like
 
 PICKS = ("random", "hardest", "easiest")
@@ -29,7 +27,7 @@ def pick_negatives(distances, positive_mask, negative_mask, low, high, pick, *, 
         were to choose from; 0 where the pair is no positive one.
     """
     bounds = tf.cast(low, tf.float32), tf.cast(high, tf.float32), closed
-    few = largest_count(positive_mask) <= MOST_FOR_A_LOOP
+    few = largest_count(positive_mask) <= thresholds.MOST_FOR_A_SEARCH_LOOP
     return tf.cond(
         few,
         lambda: _by_loop(distances, positive_mask, negative_mask, *bounds, pick),

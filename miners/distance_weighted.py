@@ -6,8 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Triplets, at
-from metric_learning.sorted_search import count_up_to_where
+from metric_learning.tuples import Triplets, at, count_up_to_where
 from miners.draws import uniform_like
 from miners.miner import Miner
 

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 from miners.miner import Miner
 
 

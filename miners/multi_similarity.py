@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 from miners.miner import Miner
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.selections import Quadruplets, Triplets, entries
+from metric_learning.tuples import Quadruplets, Triplets, entries
 from miners.miner import Miner
 
 

@@ -6,8 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_choice
-from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Quadruplets, Triplets, at, entries
+from metric_learning.tuples import Quadruplets, Triplets, at, entries, to_quadruplets
 from miners.candidates import pick_negatives
 from miners.miner import Miner
 

@@ -5,9 +5,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Pairs, Quadruplets, all_pairs, to_pairs
 from metric_learning.steps import current_step
+from metric_learning.tuples import Pairs, Quadruplets, all_pairs, to_pairs, to_quadruplets
 from miners.draws import uniform
 from miners.miner import Miner
 

@@ -5,8 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from metric_learning.nearest import nearest_farther
-from metric_learning.selections import Triplets
+from metric_learning.tuples import Triplets, nearest_farther
 from miners.miner import Miner
 
 

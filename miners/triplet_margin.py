@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_choice, check_not_negative
-from metric_learning.selections import Triplets
+from metric_learning.tuples import Triplets
 from miners.candidates import PICKS, pick_negatives
 from miners.miner import Miner
 

@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from metric_learning.selections import Triplets
 from metric_learning.steps import at_step
+from metric_learning.tuples import Triplets
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONF = ROOT / "conf"

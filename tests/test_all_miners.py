@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import miners
-from metric_learning.selections import Pairs, Quadruplets, Triplets
+from metric_learning.tuples import Pairs, Quadruplets, Triplets
 
 ROOT = pathlib.Path(__file__).parent.parent
 # "none" is no miner: all pairs.

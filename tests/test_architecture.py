@@ -11,13 +11,10 @@ FLOOR_1 = {
     for name in (
         "checks",
         "distances",
-        "nearest",
         "penalties",
         "relations",
-        "second_negatives",
-        "selections",
-        "sorted_search",
         "steps",
+        "tuples",
     )
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
@@ -25,13 +22,10 @@ MAY_IMPORT = {
     "metric_learning": set(),
     "metric_learning.checks": FLOOR_1,
     "metric_learning.distances": FLOOR_1,
-    "metric_learning.nearest": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,
     "metric_learning.relations": FLOOR_1,
-    "metric_learning.second_negatives": FLOOR_1,
-    "metric_learning.selections": FLOOR_1,
-    "metric_learning.sorted_search": FLOOR_1,
     "metric_learning.steps": FLOOR_1,
+    "metric_learning.tuples": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
     "metric_learning.encoders": FLOOR_1,
     "metric_learning.data": FLOOR_1,
@@ -110,6 +104,18 @@ def test_imports_only_what_its_floor_may(file):
     source = (ROOT / file).read_text()
     assert project_parts_of(source) <= MAY_IMPORT[part] | {part}
     assert not {name.split(".")[0] for name in imports_of(source)} & (PROGRAMS | {"tests"})
+
+
+@pytest.mark.parametrize("file", LIBRARY)
+def test_tuples_are_used_by_their_package_and_measured_sizes_stand_in_one_place(file):
+    source = (ROOT / file).read_text()
+    if not file.startswith("metric_learning/tuples/"):
+        inner = {name for name in imports_of(source) if name.startswith("metric_learning.tuples.")}
+        modules = {module_of(module) for module in LIBRARY if module.startswith("metric_learning/tuples/")}
+        assert inner & modules <= {"metric_learning.tuples.thresholds"}
+    if file != "metric_learning/tuples/thresholds.py":
+        targets = [target for node in ast.parse(source).body if isinstance(node, ast.Assign) for target in node.targets]
+        assert not [target.id for target in targets if isinstance(target, ast.Name) and target.id.startswith("MOST_")]
 
 
 @pytest.mark.parametrize("file", PROGRAM_FILES)

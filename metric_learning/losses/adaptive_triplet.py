@@ -9,10 +9,9 @@ from metric_learning.distances import squared_euclidean
 from metric_learning.losses.class_loss import ClassVectors
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.margin import rows_of_labels
-from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.name_vectors import vectors_of_names
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
-from metric_learning.selections import Pairs, at
+from metric_learning.tuples import Pairs, at, mean_per_anchor, share_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -18,10 +18,8 @@ import tensorflow as tf
 from metric_learning.checks import check_choice
 from metric_learning.distances import pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.losses.masked import log_sum_exp, mean_per_anchor
-from metric_learning.nearest import nearest_farther
 from metric_learning.relations import as_labels, relate
-from metric_learning.selections import at
+from metric_learning.tuples import at, log_sum_exp, mean_per_anchor, nearest_farther
 
 # The names of Addons, so that models saved with it find their losses.
 REGISTER = keras.saving.register_keras_serializable(package="Addons")

@@ -7,13 +7,8 @@ import tensorflow as tf
 
 from metric_learning.distances import pairwise
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import share_mean
 from metric_learning.relations import relate
-from metric_learning.selections import largest_count, put, through_columns, to_pairs
-
-# Positives of an anchor up to which going through them beats the product of all rows: of 1,024 rows on two cores it is
-# about 10, of 4,096 about 40.
-MOST_FOR_A_LOOP = 16
+from metric_learning.tuples import largest_count, put, share_mean, thresholds, through_columns, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -103,7 +98,7 @@ def products_of_positives(rows, positive_mask):
     Returns:
         [B, B] float32, of which only positive pairs may be used further.
     """
-    few = largest_count(positive_mask) <= MOST_FOR_A_LOOP
+    few = largest_count(positive_mask) <= thresholds.MOST_FOR_A_PRODUCT_LOOP
     anchors = tf.range(tf.shape(positive_mask)[0])
 
     @tf.custom_gradient

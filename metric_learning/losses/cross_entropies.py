@@ -5,8 +5,8 @@ import tensorflow as tf
 from keras import ops
 
 from metric_learning.checks import check_within
-from metric_learning.losses.masked import log_sum_exp
 from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss, shares
+from metric_learning.tuples import log_sum_exp
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

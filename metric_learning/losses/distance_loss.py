@@ -6,7 +6,7 @@ import tensorflow as tf
 from metric_learning.distances import check_distance, pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import relate
-from metric_learning.selections import all_pairs
+from metric_learning.tuples import all_pairs
 
 
 class DistanceLoss(EmbeddingLoss):

@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_positive, check_whole
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import mean_per_anchor
-from metric_learning.selections import Pairs, at, through_columns
+from metric_learning.tuples import Pairs, at, mean_per_anchor, through_columns
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from metric_learning.checks import check_choice, check_whole
 from metric_learning.losses.distance_loss import DistanceLoss
-from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.soft_histograms import soft_histograms
+from metric_learning.tuples import mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

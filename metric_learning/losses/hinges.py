@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.masked import masked_mean
 from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss
+from metric_learning.tuples import masked_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_choice, check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
-from metric_learning.losses.masked import log_sum_exp, masked_mean, mean_of_anchors
+from metric_learning.tuples import log_sum_exp, masked_mean, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import log_sum_exp, share_mean
-from metric_learning.selections import to_pairs
+from metric_learning.tuples import log_sum_exp, share_mean, to_pairs
 
 # Stands for log 0 where no negative is; below any log-sum, and finite, so that differences stay numbers.
 NOTHING = -1e30

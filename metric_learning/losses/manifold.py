@@ -7,7 +7,7 @@ import tensorflow as tf
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
 from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cosines
-from metric_learning.losses.masked import log_sum_exp, masked_mean
+from metric_learning.tuples import log_sum_exp, masked_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -6,8 +6,7 @@ import tensorflow as tf
 from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.losses.class_loss import ClassVectors, as_classes
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import mean_of_anchors, share_mean
-from metric_learning.selections import Pairs, to_pairs
+from metric_learning.tuples import Pairs, mean_of_anchors, share_mean, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

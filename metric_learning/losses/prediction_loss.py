@@ -12,7 +12,7 @@ from metric_learning.distances import to_similarities
 from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cosines
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.losses.masked import masked_mean
+from metric_learning.tuples import masked_mean
 
 ACTIVATIONS = {"none": lambda logits: logits, "sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "tanh": tf.tanh}
 

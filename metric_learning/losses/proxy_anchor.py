@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines
-from metric_learning.losses.masked import log_sum_exp
+from metric_learning.tuples import log_sum_exp
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

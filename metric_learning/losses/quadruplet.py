@@ -5,11 +5,9 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import masked_mean, mean_per_anchor, share_mean
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
-from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Pairs, at, entries
+from metric_learning.tuples import Pairs, at, entries, masked_mean, mean_per_anchor, share_mean, to_quadruplets
 
 SECOND_NEGATIVES = ("semi_hard", "hard")
 

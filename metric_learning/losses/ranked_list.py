@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_within
 from metric_learning.losses.distance_loss import DistanceLoss
-from metric_learning.losses.masked import masked_mean
+from metric_learning.tuples import masked_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

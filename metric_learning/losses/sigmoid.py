@@ -9,8 +9,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.losses.masked import mean_per_anchor
-from metric_learning.selections import to_pairs
+from metric_learning.tuples import mean_per_anchor, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -8,9 +8,8 @@ import tensorflow as tf
 from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.nca import log_odds_of_error
-from metric_learning.selections import to_pairs
+from metric_learning.tuples import mean_of_anchors, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from metric_learning.losses.masked import mean_of_anchors
-from metric_learning.selections import at, columns_of, largest_count
+from metric_learning.tuples import at, columns_of, largest_count, mean_of_anchors
 
 
 def soft_counts(distances, positive_mask, groups, temperature):

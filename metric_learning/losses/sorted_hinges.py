@@ -2,8 +2,7 @@
 
 import tensorflow as tf
 
-from metric_learning.selections import at, in_blocks
-from metric_learning.sorted_search import sort_rows
+from metric_learning.tuples import at, in_blocks, sort_rows
 
 
 def sum_of_hinges(distances, positive_weights, negative_weights, margin):

@@ -6,9 +6,8 @@ import tensorflow as tf
 from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import log_sum_exp, masked_mean, mean_of_anchors
 from metric_learning.losses.nt_xent import contrasted
-from metric_learning.selections import distinct, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp, masked_mean, mean_of_anchors, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

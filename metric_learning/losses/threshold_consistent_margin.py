@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative, check_within
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import mean_per_anchor
-from metric_learning.selections import to_pairs
+from metric_learning.tuples import mean_per_anchor, to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -5,12 +5,19 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.losses.masked import mean_per_anchor, share_mean
 from metric_learning.losses.sorted_hinges import sum_of_hinges
-from metric_learning.selections import Pairs, at, entries, in_blocks, largest_count, put, through_columns
-
-# Positives of an anchor up to which going through them beats sorting: measured with 1,024 rows on two cores.
-MOST_FOR_A_LOOP = 8
+from metric_learning.tuples import (
+    Pairs,
+    at,
+    entries,
+    in_blocks,
+    largest_count,
+    mean_per_anchor,
+    put,
+    share_mean,
+    thresholds,
+    through_columns,
+)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -143,7 +150,7 @@ def sum_over_all_triplets(distances, positive_weights, negative_weights, cost, *
     positive_weights = tf.where(has_negative, positive_weights, 0.0)
     if margin is None or swap:
         return _sum_by_loop(distances, positive_weights, negative_weights, cost, swap)
-    few = largest_count(positive_weights > 0.0) <= MOST_FOR_A_LOOP
+    few = largest_count(positive_weights > 0.0) <= thresholds.MOST_FOR_A_HINGE_LOOP
     # Sorting has one key a reference, so none may be a positive and a negative at once.
     overlap = tf.reduce_any((positive_weights > 0.0) & (negative_weights > 0.0))
     return tf.cond(

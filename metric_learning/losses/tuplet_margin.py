@@ -8,7 +8,7 @@ import tensorflow as tf
 from metric_learning.checks import check_choice, check_positive, check_within
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import against_negatives
-from metric_learning.selections import to_pairs
+from metric_learning.tuples import to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -6,8 +6,8 @@ import tensorflow as tf
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.losses.masked import mean_of_anchors
 from metric_learning.losses.views import centred_on_mean, second_views
+from metric_learning.tuples import mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from metric_learning.relations import relate
-from metric_learning.selections import next_column
+from metric_learning.tuples import next_column
 
 
 def second_views(labels):

@@ -8,7 +8,7 @@ import tensorflow as tf
 import miners
 from metric_learning.losses import AdaptiveTriplet, Triplet
 from metric_learning.losses.name_vectors import vectors_of_names
-from metric_learning.selections import Triplets
+from metric_learning.tuples import Triplets
 
 VECTORS = np.array([[1.0, 0.0], [3.0, 4.0], [0.0, 2.0], [-1.0, 1.0], [0.0, -0.5]])
 NAMES = ["ant", "red ant", "red deer", "deer", "emu"]

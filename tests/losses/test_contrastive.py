@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Contrastive
-from metric_learning.selections import Pairs, Triplets
+from metric_learning.tuples import Pairs, Triplets
 
 
 def distance_of(x, y, name):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Contrastive, IntraPairVariance, SnrContrastive, ThresholdConsistentMargin
-from metric_learning.selections import Pairs, Triplets
+from metric_learning.tuples import Pairs, Triplets
 
 
 def snr(x, y):

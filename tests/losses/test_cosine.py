@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Cosine
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 
 
 def cosine_of(x, y):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import miners
 from metric_learning.losses import DynamicSoftMargin
-from metric_learning.selections import Triplets
+from metric_learning.tuples import Triplets
 
 
 def distance_of(x, y, name):

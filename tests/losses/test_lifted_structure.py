@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Angular, GeneralizedLiftedStructure, LiftedStructure, Triplet
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs, thresholds
 
 
 def distance_of(x, y, name="euclidean"):
@@ -193,7 +193,7 @@ def test_angular_by_hand():
 
 
 def test_angular_of_many_positives_is_a_product_of_all_rows(batch, every_pair, agrees, monkeypatch):
-    monkeypatch.setattr("metric_learning.losses.angular.MOST_FOR_A_LOOP", 2)  # a class of the batch has 4 rows
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_PRODUCT_LOOP", 2)  # a class of the batch has 4 rows
     agrees(Angular(), lambda rows: angular_oracle(rows, *every_pair(batch.labels)), *batch, atol=1e-5)
 
 

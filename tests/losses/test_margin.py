@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import miners
 from metric_learning.losses import Margin
-from metric_learning.selections import Pairs, Triplets
+from metric_learning.tuples import Pairs, Triplets
 
 
 def distance_of(x, y, name):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Circle, MultiSimilarity
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 
 
 def similarity_of(x, y, distance="cosine"):

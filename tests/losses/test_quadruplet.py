@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Quadruplet
-from metric_learning.selections import Pairs, Quadruplets, Triplets
+from metric_learning.tuples import Pairs, Quadruplets, Triplets
 from miners import BatchHard
 
 

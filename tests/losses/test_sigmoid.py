@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from metric_learning.losses import Sigmoid
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 
 
 def similarity_of(x, y, distance):

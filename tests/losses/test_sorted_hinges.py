@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.losses import Triplet, sorted_hinges, triplet
+from metric_learning.tuples import thresholds
 
 
 def loops(distances, positive_weights, negative_weights, margin):
@@ -111,10 +112,10 @@ def test_the_loss_is_the_same_on_either_path(batch, monkeypatch, most, average):
     calls = []
     sorting = triplet.sum_of_hinges
     monkeypatch.setattr(triplet, "sum_of_hinges", lambda *arguments: calls.append(1) or sorting(*arguments))
-    monkeypatch.setattr(triplet, "MOST_FOR_A_LOOP", 100)
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_HINGE_LOOP", 100)
     wanted = value_and_gradient()
     assert not calls
-    monkeypatch.setattr(triplet, "MOST_FOR_A_LOOP", most)
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_HINGE_LOOP", most)
     for got, expected in zip(value_and_gradient(), wanted, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
     # The largest class has three positives for each row.
@@ -122,7 +123,7 @@ def test_the_loss_is_the_same_on_either_path(batch, monkeypatch, most, average):
 
 
 def test_weights_that_overlap_take_the_loop(monkeypatch):
-    monkeypatch.setattr(triplet, "MOST_FOR_A_LOOP", 0)
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_HINGE_LOOP", 0)
     distances, positive, negative = problem(ties=False)
     negative = negative + 0.5 * positive
     got = triplet.sum_over_all_triplets(

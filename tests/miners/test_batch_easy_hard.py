@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from metric_learning.selections import Pairs
+from metric_learning.tuples import Pairs
 from miners import BatchEasyHard
 
 SINGLE = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metric_learning.selections import Quadruplets, Triplets
+from metric_learning.tuples import Quadruplets, Triplets
 from miners import Packed
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from miners import QuadrupletMargin, candidates
+from metric_learning.tuples import thresholds
+from miners import QuadrupletMargin
 
 
 def margins(distances, positive_mask, negative_mask, weights):
@@ -22,7 +23,7 @@ def third_rows(negative_mask, a, n):
 @pytest.fixture(params=["loop", "sort"], autouse=True)
 def way(request, monkeypatch):
     """Few positives are gone through one by one, many are found by sorting."""
-    monkeypatch.setattr(candidates, "MOST_FOR_A_LOOP", {"loop": 10**6, "sort": -1}[request.param])
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_SEARCH_LOOP", {"loop": 10**6, "sort": -1}[request.param])
 
 
 # "ties" has masks that no labels give, and margins that its distances may hit.

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Pairs, Quadruplets, Triplets, all_pairs, to_pairs
 from metric_learning.steps import at_step
+from metric_learning.tuples import Pairs, Quadruplets, Triplets, all_pairs, to_pairs, to_quadruplets
 from miners import BatchHard, EasyPositive, HardNegatives, HardPairs, QuadrupletMargin, Schedule, SemiHard
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metric_learning import nearest
+from metric_learning.tuples import thresholds
 from miners import SemiHard
 
 
@@ -25,7 +25,7 @@ def oracle(distances, positive_mask, negative_mask, farthest_if_none):
 def test_takes_the_nearest_negative_farther_than_each_positive(
     problems, farthest_if_none, most_for_a_loop, monkeypatch
 ):
-    monkeypatch.setattr(nearest, "MOST_FOR_A_LOOP", most_for_a_loop)
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_SEARCH_LOOP", most_for_a_loop)
     miner = SemiHard(farthest_if_none=farthest_if_none)
     for name, problem in problems.items():
         distances, _, negative_mask = problem

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from metric_learning.selections import to_pairs
-from miners import TripletMargin, candidates
+from metric_learning.tuples import thresholds, to_pairs
+from miners import TripletMargin
 
 KINDS = {
     "all": lambda gap, margin: gap <= margin,
@@ -29,7 +29,7 @@ def oracle(distances, positive_mask, negative_mask, kind, margin):
 @pytest.fixture(params=["loop", "sort"], autouse=True)
 def way(request, monkeypatch):
     """Few positives are gone through one by one, many are found by sorting."""
-    monkeypatch.setattr(candidates, "MOST_FOR_A_LOOP", {"loop": 10**6, "sort": -1}[request.param])
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_SEARCH_LOOP", {"loop": 10**6, "sort": -1}[request.param])
 
 
 @pytest.mark.parametrize("per_pair", ["random", "hardest", "easiest"])

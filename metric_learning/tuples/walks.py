@@ -1,60 +1,10 @@
-"""What miners return and losses take: pairs, triplets or quadruplets, of static shape, padded with weight 0.
-
-All of them hold O(B x M) numbers. Anchors are rows and references columns of the distance matrix [B, M]; each anchor
-has S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
-"""
+"""Walks over the true columns of masks, and entries of matrices, in O(B x M) memory: no tensor [B, M, M] exists."""
 
 import math
-from typing import NamedTuple
 
 import tensorflow as tf
 
-# True columns of a row up to which looking for the next one beats listing all: measured with 1,024 rows on two cores.
-MOST_WITHOUT_A_LIST = 5
-
-# Entries of a block, 4 MiB of float32.
-BLOCK = 2**20
-
-
-class Pairs(NamedTuple):
-    """How often each pair counts, [B, M] float32 each; 0 for pairs that are not selected.
-
-    As triplets it stands for every positive of an anchor with every negative of the same anchor.
-    """
-
-    positive_weights: tf.Tensor
-    negative_weights: tf.Tensor
-
-
-class Triplets(NamedTuple):
-    """Columns of the positive and the negative in each slot, [B, S] int32, and the slot's weight, [B, S] float32."""
-
-    positive: tf.Tensor
-    negative: tf.Tensor
-    weights: tf.Tensor
-
-
-class Quadruplets(NamedTuple):
-    """Triplets and, for each, the row (an anchor) of a second negative, of a class that is neither's, [B, S] int32.
-
-    `second_weights` is 0 where there are triplets but no third class.
-    """
-
-    positive: tf.Tensor
-    negative: tf.Tensor
-    second_negative: tf.Tensor
-    weights: tf.Tensor
-    second_weights: tf.Tensor
-
-
-def all_pairs(positive_mask, negative_mask):
-    """Every pair, once: what `miner=none` means."""
-    return Pairs(tf.cast(positive_mask, tf.float32), tf.cast(negative_mask, tf.float32))
-
-
-def distinct(pairs):
-    """Every selected pair once, however many tuples it came from: for losses over sets of positives and negatives."""
-    return Pairs(*(tf.cast(weights > 0.0, tf.float32) for weights in pairs))
+from metric_learning.tuples import thresholds
 
 
 def at(matrix, columns):
@@ -107,7 +57,7 @@ def through_columns(mask, add, *state):
     """
     counts = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
     num_turns = tf.reduce_max(counts)
-    few = num_turns <= MOST_WITHOUT_A_LIST
+    few = num_turns <= thresholds.MOST_WITHOUT_A_LIST
     numbers = tf.cond(few, lambda: _numbers(mask), lambda: tf.transpose(columns_of(mask)[0]))
 
     def turn(number, previous, *state):
@@ -133,9 +83,9 @@ def in_blocks(function, matrices, dtypes):
         The tuple that the function returns of all rows at once.
     """
     num_rows, num_columns = matrices[0].shape
-    if num_rows is None or num_columns is None or num_rows * num_columns <= BLOCK:
+    if num_rows is None or num_columns is None or num_rows * num_columns <= thresholds.BLOCK:
         return function(*matrices)
-    num_blocks = math.ceil(num_rows / max(BLOCK // num_columns, 1))
+    num_blocks = math.ceil(num_rows / max(thresholds.BLOCK // num_columns, 1))
     size = math.ceil(num_rows / num_blocks)
 
     def part(matrix):
@@ -194,27 +144,3 @@ def slots_of(mask):
 def largest_count(mask):
     """The largest number of true columns that a row of `mask` [B, M] has: an int32 scalar."""
     return tf.reduce_max(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1))
-
-
-def to_pairs(selection, num_references):
-    """The pairs of the tuples; a pair in several tuples counts several times, as each tuple's terms would.
-
-    Args:
-        selection: Pairs, Triplets or Quadruplets; of quadruplets the pairs with the anchor.
-        num_references: M, the columns of the distance matrix.
-
-    Returns:
-        Pairs.
-    """
-    if isinstance(selection, Pairs):
-        return selection
-    return Pairs(
-        _count(selection.positive, selection.weights, num_references),
-        _count(selection.negative, selection.weights, num_references),
-    )
-
-
-def _count(columns, weights, num_references):
-    rows = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, None], tf.shape(columns))
-    cells = tf.stack([rows, columns], axis=-1)
-    return tf.scatter_nd(cells, weights, tf.stack([tf.shape(columns)[0], num_references]))

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning import second_negatives, sorted_search
-from metric_learning.second_negatives import to_quadruplets
-from metric_learning.selections import Quadruplets, Triplets
+from metric_learning.tuples import Quadruplets, Triplets, thresholds, to_quadruplets
 
 
 @pytest.fixture(params=["loop", "sort"], autouse=True)
 def way(request, monkeypatch):
     """Both ways of looking for a semi-hard one."""
-    monkeypatch.setattr(second_negatives, "MOST_FOR_A_LOOP", {"loop": 10**6, "sort": -1}[request.param])
-    monkeypatch.setattr(sorted_search, "SLOTS", 3)
+    monkeypatch.setattr(thresholds, "MOST_FOR_A_SECOND_NEGATIVE_LOOP", {"loop": 10**6, "sort": -1}[request.param])
+    monkeypatch.setattr(thresholds, "SLOTS", 3)
     return request.param
 
 

@@ -3,11 +3,10 @@
 import tensorflow as tf
 
 from metric_learning.relations import classes_of_rows, same_class_rows
-from metric_learning.selections import Quadruplets, at, entries, largest_count, put, through_columns
-from metric_learning.sorted_search import count_up_to, nearest_entries, of_selected, sort_rows
-
-# Triplets of an anchor up to which going through them beats sorting: measured with 1,024 rows on two cores.
-MOST_FOR_A_LOOP = 8
+from metric_learning.tuples import thresholds
+from metric_learning.tuples.selections import Quadruplets
+from metric_learning.tuples.sorted_search import count_up_to, nearest_entries, of_selected, sort_rows
+from metric_learning.tuples.walks import at, entries, largest_count, put, through_columns
 
 
 def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
@@ -60,7 +59,7 @@ def _of_two_candidates(triplets, distances, negative_mask, classes):
 def _nearest_farther_rows(triplets, distances, negative_mask):
     """The same with the nearest row beyond the distance of the positive, and where there is none, the farthest."""
     classes, is_parted = classes_of_rows(negative_mask)
-    few = largest_count(triplets.weights > 0.0) <= MOST_FOR_A_LOOP
+    few = largest_count(triplets.weights > 0.0) <= thresholds.MOST_FOR_A_SECOND_NEGATIVE_LOOP
     return tf.cond(
         few | ~is_parted,
         lambda: _by_loop(triplets, distances, negative_mask, at(distances, triplets.positive)),

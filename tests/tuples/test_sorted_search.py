@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.sorted_search import count_up_to, count_up_to_where, nearest_entries, sort_rows
+from metric_learning.tuples.sorted_search import count_up_to, count_up_to_where, nearest_entries, sort_rows
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@
 
 import tensorflow as tf
 
-from metric_learning.selections import at, columns_of, entries, in_blocks, largest_count, slots_of
-
-# Places of every row that are searched for at a time.
-SLOTS = 8
+from metric_learning.tuples import thresholds
+from metric_learning.tuples.walks import at, columns_of, entries, in_blocks, largest_count, slots_of
 
 
 def of_selected(selected, find, nothing):
@@ -16,7 +14,7 @@ def of_selected(selected, find, nothing):
 
     Args:
         selected: [B, M] boolean.
-        find: from rows [b] and columns [SLOTS, b], some of each row, to [SLOTS, b] int32. What it makes of column 0 is
+        find: from rows [b] and columns [s, b], s of each row, to [s, b] int32. What it makes of column 0 is
             dropped where a row has no more.
         nothing: the integer for columns that are not selected.
 
@@ -28,14 +26,15 @@ def of_selected(selected, find, nothing):
 
 
 def _of_rows(selected, rows, find, nothing):
+    width = thresholds.SLOTS
     slots, _ = columns_of(selected)
     num_slots, num_rows = tf.unstack(tf.shape(slots))
-    slots = tf.reshape(tf.pad(slots, [[0, -num_slots % SLOTS], [0, 0]]), [-1, SLOTS, num_rows])
+    slots = tf.reshape(tf.pad(slots, [[0, -num_slots % width], [0, 0]]), [-1, width, num_rows])
 
     def add(turn, found):
         return turn + 1, tf.tensor_scatter_nd_update(found, [[turn]], find(rows, tf.gather(slots, turn))[None])
 
-    num_turns = (largest_count(selected) + SLOTS - 1) // SLOTS
+    num_turns = (largest_count(selected) + width - 1) // width
     found = tf.while_loop(lambda turn, _: turn < num_turns, add, (0, tf.zeros_like(slots)))[1]
     found = tf.transpose(tf.reshape(found, [-1, num_rows])[:num_slots])
     # From the s-th column of a row back to its place.
@@ -84,5 +83,5 @@ def count_up_to_where(mask, ranked, values, *, below=False):
 
 
 def nearest_entries(matrix, rows, columns):
-    """As `selections.entries`; for a column outside, the one nearest to it."""
+    """As `walks.entries`; for a column outside, the one nearest to it."""
     return entries(matrix, rows, tf.clip_by_value(columns, 0, tf.shape(matrix)[1] - 1))

@@ -2,11 +2,9 @@
 
 import tensorflow as tf
 
-from metric_learning.selections import at, largest_count, put, through_columns
-from metric_learning.sorted_search import count_up_to_where, sort_rows
-
-# Positives of an anchor up to which going through them beats sorting: measured with 512 and 1,024 rows on two cores.
-MOST_FOR_A_LOOP = 16
+from metric_learning.tuples import thresholds
+from metric_learning.tuples.sorted_search import count_up_to_where, sort_rows
+from metric_learning.tuples.walks import at, largest_count, put, through_columns
 
 
 def nearest_farther(distances, positive_mask, negative_mask):
@@ -21,7 +19,7 @@ def nearest_farther(distances, positive_mask, negative_mask):
         [B, M] int32, the column of the negative of the pair of a row and a column, and [B, M] boolean, whether there is
         one; false where the pair is no positive one.
     """
-    few = largest_count(positive_mask) <= MOST_FOR_A_LOOP
+    few = largest_count(positive_mask) <= thresholds.MOST_FOR_A_SEARCH_LOOP
     return tf.cond(
         few,
         lambda: _by_loop(distances, positive_mask, negative_mask),

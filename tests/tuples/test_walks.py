@@ -1,31 +1,10 @@
-"""Conversions between pairs, triplets and quadruplets against loops."""
+"""Walks over masks, and entries of matrices, against loops."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning import selections
-from metric_learning.selections import (
-    Pairs,
-    Quadruplets,
-    Triplets,
-    all_pairs,
-    at,
-    columns_of,
-    entries,
-    in_blocks,
-    put,
-    through_columns,
-    to_pairs,
-)
-
-
-def test_all_pairs_are_the_masks(batch, masks):
-    positive_mask, negative_mask = masks(batch.labels)
-    pairs = all_pairs(positive_mask, negative_mask)
-    np.testing.assert_array_equal(pairs.positive_weights, positive_mask.astype(np.float32))
-    np.testing.assert_array_equal(pairs.negative_weights, negative_mask.astype(np.float32))
-    assert pairs.positive_weights.dtype == pairs.negative_weights.dtype == tf.float32
+from metric_learning.tuples import at, columns_of, entries, in_blocks, put, thresholds, through_columns
 
 
 def test_at_takes_columns_row_by_row():
@@ -64,41 +43,13 @@ def test_entries_do_not_hide_a_gradient_of_nan():
     assert np.isnan(tape.gradient(value, matrix).numpy()).tolist() == [[False, True], [False, False]]
 
 
-@pytest.mark.parametrize("kind", [Triplets, Quadruplets])
-def test_pairs_of_tuples_count_as_often_as_they_occur(batch, bank, kind, random_triplets):
-    triplets = random_triplets(batch.labels, bank.labels)
-    selection = triplets
-    if kind is Quadruplets:
-        selection = Quadruplets(*triplets[:2], triplets.negative, triplets.weights, 0.0 * triplets.weights)
-    expected = np.zeros((2, 10, 7))
-    for a in range(10):
-        for slot in range(4):
-            for side, columns in enumerate(triplets[:2]):
-                expected[side, a, columns[a, slot]] += triplets.weights[a, slot]
-    assert expected.max() > 2.0
-    pairs = to_pairs(selection, 7)
-    np.testing.assert_allclose(pairs.positive_weights, expected[0])
-    np.testing.assert_allclose(pairs.negative_weights, expected[1])
-
-
-def test_what_is_of_the_wanted_kind_stays_as_it_is(batch, masks):
-    pairs = all_pairs(*masks(batch.labels))
-    assert to_pairs(pairs, 10) is pairs
-
-
-def test_named_tuples_say_what_they_hold():
-    assert Pairs._fields == ("positive_weights", "negative_weights")
-    assert Triplets._fields == ("positive", "negative", "weights")
-    assert Quadruplets._fields == ("positive", "negative", "second_negative", "weights", "second_weights")
-
-
 MASK = np.array([[0, 1, 0, 1, 1], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]], bool)
 
 
 @pytest.mark.parametrize("most", [0, 10], ids=["listed", "looked for"])
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "XLA"])
 def test_going_through_columns_meets_each_once_in_its_order(monkeypatch, most, compiled):
-    monkeypatch.setattr(selections, "MOST_WITHOUT_A_LIST", most)
+    monkeypatch.setattr(thresholds, "MOST_WITHOUT_A_LIST", most)
 
     @tf.function(jit_compile=compiled)
     def turns(mask):
@@ -135,7 +86,7 @@ def test_blocks_of_rows_make_what_all_rows_at_once_make(monkeypatch, rows):
     matrix, weights = tf.reshape(tf.range(5.0 * rows), [rows, 5]), tf.range(1.0 * rows)
     matrices = matrix, matrix % 3.0 > 0.0, weights
     whole = sums(*matrices)
-    monkeypatch.setattr(selections, "BLOCK", 20)
+    monkeypatch.setattr(thresholds, "BLOCK", 20)
     parts = in_blocks(sums, matrices, (tf.float32, tf.float32))
     assert set(sizes[1:]) == {4}
     for part, expected in zip(parts, whole, strict=True):
@@ -143,6 +94,6 @@ def test_blocks_of_rows_make_what_all_rows_at_once_make(monkeypatch, rows):
 
 
 def test_a_block_holds_one_row_at_least(monkeypatch):
-    monkeypatch.setattr(selections, "BLOCK", 4)
+    monkeypatch.setattr(thresholds, "BLOCK", 4)
     (result,) = in_blocks(lambda matrix: (matrix + 1.0,), (tf.zeros([6, 5]),), (tf.float32,))
     np.testing.assert_array_equal(result, np.ones([6, 5]))
