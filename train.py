@@ -270,6 +270,7 @@ def stop_if_input_was_wrong(error):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra itself ends the program, with 1 and several lines
     try:

@@ -12,14 +12,17 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "hydra-core", "wandb",
 
 def write_json(path, data):
     """Writes plain data as JSON, see `write_whole`."""
-    write_whole(path, json.dumps(data, indent=2) + "\n")
+    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_whole(path, text):
-    """Writes a text file in one move: it is there complete, or as it was before."""
+    """Writes a text file in one move: it is there complete, or as it was before.
+
+    UTF-8 on every machine; of a file name that is not, as the system hands it over, escapes stand for the odd bytes.
+    """
     path = pathlib.Path(path)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text)
+    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
     unfinished.replace(path)
 
 
@@ -39,7 +42,8 @@ def environment(**facts):
 def _git(*arguments):
     try:
         here = pathlib.Path(__file__).parent
-        found = subprocess.run(["git", "-C", here, *arguments], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
+        options = {"capture_output": True, "encoding": "utf-8", "timeout": 10, "check": True}
+        found = subprocess.run(["git", "-C", here, *arguments], **options)
+    except (OSError, UnicodeError, subprocess.SubprocessError):
         return None  # not a clone, or no git
     return found.stdout.strip()

@@ -146,5 +146,5 @@ def _run_id(folder):
     """The id of the run in this folder, drawn once and kept there."""
     path = folder / "wandb_id"
     if not path.exists():
-        path.write_text(os.urandom(4).hex())
-    return path.read_text()
+        path.write_text(os.urandom(4).hex(), encoding="ascii")
+    return path.read_text(encoding="ascii")

@@ -63,7 +63,7 @@ def main(only="", sizes="128,512,1024,4096", turns=5, seconds=90, step_seconds=5
         rows += measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer)
         for row in rows[-len(sizes) * len(LAYOUTS) :]:
             progress(row)
-        with open(folder / "benchmark.csv", "w", newline="") as file:
+        with open(folder / "benchmark.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -204,7 +204,8 @@ class Worker:
         self.seconds, self.options, self.stopped = seconds, options, False
         command = [sys.executable, HERE / "benchmark_subject.py", *(f"{key}={value}" for key, value in options.items())]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+        options = {"stdin": pipe, "stdout": pipe, "stderr": subprocess.DEVNULL, "encoding": "utf-8"}
+        self.process = subprocess.Popen(command, **options)
         self.reply = selectors.DefaultSelector()
         self.reply.register(self.process.stdout, selectors.EVENT_READ)
 

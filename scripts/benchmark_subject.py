@@ -237,7 +237,7 @@ class Ours:
 
 def _status(name):
     """Bytes of this process; VmHWM is the largest VmRSS it ever had."""
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+    for line in pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return 1024 * int(line.split()[1])
     raise OSError(f"/proc/self/status has no {name}")

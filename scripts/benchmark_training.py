@@ -31,7 +31,7 @@ def main(turns=4, steps=100):
     for turn in range(turns):
         for side in sides:
             command = [sys.executable, __file__, f"side={side}", f"steps={steps}"]
-            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            printed = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
             speeds[side].append(float(printed.split()[-1]))
             print(f"turn {turn + 1}: {SIDES[side]}: {speeds[side][-1]:,.0f} images/s", flush=True)
     print(f"\nmedian images/s, and ratio to the first of the same turn (median); first: {SIDES[sides[0]]}")

@@ -71,7 +71,7 @@ def main() -> None:
     (args.target / "texts.tsv.gz").write_bytes(gzip.compress(texts, compresslevel=9, mtime=0))
 
     sums = [f"{sha256(args.target / name)}  {name}\n" for name in ("images.npz", "texts.tsv.gz")]
-    (args.target / "SHA256SUMS").write_text("".join(sums))
+    (args.target / "SHA256SUMS").write_text("".join(sums), encoding="ascii")
     print(f"{len(classes)} classes, {len(arrays['images'])} images, {texts.count(10)} texts")
     print("".join(sums), end="")
     if args.digest:

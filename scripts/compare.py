@@ -26,7 +26,7 @@ def main(arguments):
     columns = [options.objective, *options.scores]
     rows = {}
     for file in files:
-        scores = json.loads(file.read_text())
+        scores = json.loads(file.read_text(encoding="utf-8"))
         missing = [column for column in columns if column not in scores]
         if missing:
             raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores)}")
@@ -43,6 +43,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     try:
         main(sys.argv[1:])
     except ValueError as error:

@@ -45,7 +45,7 @@ def main(arguments):
     for split_name in ("validation", "test"):
         scores |= judge(encoder, source, split_name).scores
 
-    saved = json.loads((folder / "metrics.json").read_text())
+    saved = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if options.evaluation:
         print(scores_table(scores_by_column(scores)))
         return
@@ -57,6 +57,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     try:
         main(sys.argv[1:])
     except (ValueError, hydra.errors.InstantiationException) as error:

@@ -33,7 +33,7 @@ ROOM = 6  # rows above the first, for the names of the bars
 
 def main(folder="docs"):
     folder = pathlib.Path(folder)
-    with open(folder / "benchmark.csv", newline="") as file:
+    with open(folder / "benchmark.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     places, gaps = places_of(rows)
     height = HEAD + FOOT + ROW_HEIGHT * (max(places.values()) + 1 + ROOM)
