@@ -1,15 +1,26 @@
-"""Metric learning on TensorFlow and Keras: encoders whose distances mean something."""
+"""Metric learning on TensorFlow and Keras: encoders whose distances mean something.
+
+`import metric_learning` makes the layers of every saved encoder known to Keras, so that `keras.models.load_model` is
+all it takes to use one.
+"""
 
 import os
+import pathlib
 import sys
 
 
-def _import_tensorflow_quietly():
-    """Imports TensorFlow without the lines that its C++ side prints about CPU features and missing CUDA libraries.
+def import_tensorflow():
+    """Imports TensorFlow, and all layers that an encoder may hold.
 
-    They come before any log level is looked at, and a newcomer takes them for errors. Set TF_CPP_MIN_LOG_LEVEL=0 to
-    see them.
+    TensorFlow comes without the lines that its C++ side prints about CPU features and missing CUDA libraries. They come
+    before any log level is looked at, and a newcomer takes them for errors. Set TF_CPP_MIN_LOG_LEVEL=0 to see them.
     """
+    _import_tensorflow_quietly()
+    import metric_learning.encoders
+    import metric_learning.penalties  # noqa: F401
+
+
+def _import_tensorflow_quietly():
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" in sys.modules or level == "0":
         return
@@ -25,4 +36,12 @@ def _import_tensorflow_quietly():
         os.close(stderr)
 
 
-_import_tensorflow_quietly()
+def _is_the_program():
+    """Whether this is train.py, which calls `import_tensorflow` itself, once there is something to run: --help and a
+    misspelt setting are answered at once."""
+    program = getattr(sys.modules.get("__main__"), "__file__", None)
+    return program is not None and pathlib.Path(program).resolve() == pathlib.Path(__file__).parents[1] / "train.py"
+
+
+if not _is_the_program():
+    import_tensorflow()

@@ -124,6 +124,13 @@ def check_distance(distance):
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
 
 
+def check_same_distance(distance, **parts):
+    """Raises ValueError naming the first of the parts that measures by another distance; None is any."""
+    for name, other in parts.items():
+        if other not in (None, distance):
+            raise ValueError(f"{name} measures by {other} and the run by {distance}; set distance={other} for all")
+
+
 def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
     """Distances from every anchor to every reference row.
 

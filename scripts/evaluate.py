@@ -27,7 +27,7 @@ def main(arguments):
     if unknown:
         raise ValueError(f"evaluation has {', '.join(cfg.evaluation)}; got {', '.join(sorted(unknown))}")
 
-    import metric_learning.encoders, metric_learning.penalties  # noqa: E401, F401  # isort: skip  their layers, for Keras
+    import metric_learning  # noqa: F401  # isort: skip  imports TensorFlow, without its noise
     import keras
     import tensorflow as tf
 

@@ -19,7 +19,8 @@ FLOOR_1 = {
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
-    "metric_learning": set(),
+    "metric_learning": {"metric_learning.encoders", "metric_learning.penalties"},  # for Keras to know their layers
+    "metric_learning.command_line": set(),
     "metric_learning.checks": FLOOR_1,
     "metric_learning.distances": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,
@@ -38,8 +39,8 @@ MAY_IMPORT = {
 # Nothing imports these.
 PROGRAMS = {"train", "scripts"}
 FENCES = {
-    "hydra": {"train.py", "scripts"},
-    "omegaconf": {"train.py", "scripts"},
+    "hydra": {"train.py", "scripts", "metric_learning/command_line.py"},
+    "omegaconf": {"train.py", "scripts", "metric_learning/command_line.py"},
     "wandb": {"metric_learning/tracking.py"},
     "faiss": {"metric_learning/evaluation/search.py"},
 }
@@ -137,5 +138,5 @@ def test_a_fenced_package_is_imported_behind_its_fence_only(package):
 
 @pytest.mark.parametrize("file", LIBRARY + PROGRAM_FILES + TESTS)
 def test_a_file_is_short_and_lives_where_its_name_says(file):
-    assert len((ROOT / file).read_text().splitlines()) <= 300
+    assert len((ROOT / file).read_text().splitlines()) <= (130 if file == "train.py" else 300)
     assert not HOMELESS & set(module_of(file).split("."))

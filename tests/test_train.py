@@ -16,6 +16,7 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 import train
+from metric_learning.training import is_chief
 
 ROOT = pathlib.Path(__file__).parent.parent
 LOSSES = sorted(path.stem for path in (ROOT / "conf/loss").glob("*.yaml"))
@@ -74,10 +75,10 @@ def test_of_several_workers_one_keeps_the_books():
             tf.train.ClusterSpec({job: ["a:1", "b:1"] for job in jobs}), task_type=task_type, task_id=task_id
         )
 
-    assert train.is_chief(None) and train.is_chief(cluster(None, None))
-    assert train.is_chief(cluster("worker", 0, "worker")) and not train.is_chief(cluster("worker", 1, "worker"))
-    assert train.is_chief(cluster("chief", 0, "chief", "worker"))
-    assert not train.is_chief(cluster("worker", 0, "chief", "worker"))
+    assert is_chief(None) and is_chief(cluster(None, None))
+    assert is_chief(cluster("worker", 0, "worker")) and not is_chief(cluster("worker", 1, "worker"))
+    assert is_chief(cluster("chief", 0, "chief", "worker"))
+    assert not is_chief(cluster("worker", 0, "chief", "worker"))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import hydra
 import pytest
 
 import train
+from metric_learning import command_line
 
 
 @pytest.mark.parametrize(
@@ -38,15 +39,15 @@ def test_wrong_input_is_named_and_nothing_is_written(configure, tmp_path, overri
 
 def test_resume_needs_a_run_and_keeps_its_configuration(tmp_path):
     with pytest.raises(ValueError, match="resume must be the folder of a run with a checkpoint"):
-        train.configuration_of(tmp_path, [])
+        command_line.configuration_of(tmp_path, [])
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.npz").touch()
     (tmp_path / "config.yaml").write_text("seed: 3\n")
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("- seed=3\n")
-    assert train.configuration_of(tmp_path, ["seed=3", f"resume={tmp_path}"]).seed == 3
+    assert command_line.configuration_of(tmp_path, ["seed=3", f"resume={tmp_path}"]).seed == 3
     with pytest.raises(ValueError, match="keeps its configuration; leave out loss.margin=1"):
-        train.configuration_of(tmp_path, ["loss.margin=1", "seed=3"])
+        command_line.configuration_of(tmp_path, ["loss.margin=1", "seed=3"])
 
 
 @pytest.mark.slow
@@ -85,9 +86,9 @@ def test_a_second_run_in_a_folder_leaves_the_first_one_alone(finish, start, smal
 def test_an_error_that_came_late_keeps_its_traceback():
     error = ValueError("no picture")
     with pytest.raises(SystemExit):
-        train.stop_if_input_was_wrong(error)
+        command_line.stop_if_input_was_wrong(error)
     error.came_late = True
-    train.stop_if_input_was_wrong(error)
+    command_line.stop_if_input_was_wrong(error)
 
 
 @pytest.mark.slow

@@ -12,3 +12,4 @@ from metric_learning.data.source import DataSource as DataSource
 from metric_learning.data.source import Split as Split
 from metric_learning.data.text import Vocabulary as Vocabulary
 from metric_learning.data.tfds_images import tfds_images as tfds_images
+from metric_learning.data.what_to_learn import what_to_learn as what_to_learn

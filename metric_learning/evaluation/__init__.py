@@ -4,6 +4,7 @@ from metric_learning.evaluation.embed import embed as embed
 from metric_learning.evaluation.evaluate import Evaluation as Evaluation
 from metric_learning.evaluation.evaluate import evaluate as evaluate
 from metric_learning.evaluation.judge import Judge as Judge
+from metric_learning.evaluation.judge import check_objective as check_objective
 from metric_learning.evaluation.report import scores_by_column as scores_by_column
 from metric_learning.evaluation.report import scores_table as scores_table
 from metric_learning.evaluation.report import write_report as write_report

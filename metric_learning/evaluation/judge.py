@@ -25,6 +25,12 @@ class Verdict(NamedTuple):
         return {f"{self.split_name}/{metric}": value for metric, value in self.evaluation.scores.items()}
 
 
+def check_objective(objective, scores):
+    """Raises ValueError unless the objective is among the validation scores."""
+    if objective not in scores:
+        raise ValueError(f"objective must be one of {', '.join(scores)}; got {objective!r}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Judge:
     """Embeds a split and scores its nearest neighbours, always in the same way.

@@ -1,0 +1,24 @@
+"""What a run learns from: the classes of its training items, or each item for itself."""
+
+
+def what_to_learn(source, labels, augment):
+    """The training split of a source and the names of its classes.
+
+    Args:
+        source: `DataSource`.
+        labels: "classes", or "items", with which every item is a class of its own, known by its augmented views.
+        augment: the augmentation of the run; None for none.
+
+    Returns:
+        `Split`, and a sequence of a name for each of its classes, in ascending order of their labels.
+
+    Raises:
+        ValueError: other labels; items without an augmentation, of which all views would be one.
+    """
+    if labels == "classes":
+        return source.train, source.names_of(source.train)
+    if labels != "items":
+        raise ValueError(f"labels must be classes or items; got {labels!r}")
+    if augment is None:
+        raise ValueError("labels=items needs an augmentation, or the views of an item would be one; data has none")
+    return source.train.without_labels(), source.train.captions

@@ -1,0 +1,38 @@
+"""The package as it is imported: what Keras then knows, and how soon train.py answers."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from metric_learning import encoders
+from metric_learning.penalties import Lp, penalized
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("penalty", [None, Lp(weight=0.5)])
+def test_importing_the_package_is_enough_to_load_an_encoder(tmp_path, penalty):
+    encoder = penalized(encoders.embedding((4,), vocabulary_size=9, embedding_dim=3), penalty)
+    encoder.save(tmp_path / "encoder.keras")
+    program = (
+        "import metric_learning, keras, numpy\n"
+        f"encoder = keras.models.load_model({str(tmp_path / 'encoder.keras')!r})\n"
+        "print(repr(encoder(numpy.array([[1, 2, 0, 0]])).numpy().tolist()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == repr(encoder(keras.ops.array([[1, 2, 0, 0]])).numpy().tolist())
+
+
+def test_help_and_misspelt_settings_are_answered_without_tensorflow(start, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise RuntimeError('TensorFlow was imported')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    process = start("--help", env=environment)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0 and "loss: adaptive_triplet" in output and errors == ""
+    process = start("loss.marginn=1", env=environment, cwd=tmp_path)
+    assert "loss.marginn is no setting" in process.communicate(timeout=300)[1] and process.returncode == 2
