@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -86,6 +86,25 @@ def read_images(
         ValueError: an argument is not as `fit_image` wants it, or files cannot be read: it counts
             them and names the first, with the reason.
     """
+    images, problems = decode_images(paths, image_size, channels=channels, fit=fit)
+    refuse_or_warn({paths[i]: problem for i, problem in problems.items()}, len(paths), skip_unreadable)
+    readable = np.ones(len(paths), bool)
+    readable[list(problems)] = False
+    return (images if not problems else images[readable]), readable
+
+
+def decode_images(
+    paths: Sequence[str | Path], image_size: Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Decode image files in threads.
+
+    Args:
+        paths, image_size, channels, fit: see `read_images`.
+
+    Returns:
+        (images, problems): uint8 [n, height, width, channels], of any content where there is no image to be had, and
+        the numbers of those paths, with the reason in words.
+    """
     height, width = check_image_options(image_size, channels, fit)
     images = np.empty((len(paths), height, width, channels), np.uint8)
     problems = {}
@@ -96,16 +115,19 @@ def read_images(
                 images[i] = result
             else:
                 problems[i] = result
+    return images, problems
+
+
+def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadable: bool) -> None:
+    """Say which of `count` files cannot be read, path -> reason: in a ValueError, or with `skip_unreadable` in a
+    warning. Without problems, nothing."""
     if problems:
-        first = "; ".join(f"{paths[i]} ({problem})" for i, problem in list(problems.items())[:3])
+        first = "; ".join(f"{path} ({problem})" for path, problem in list(problems.items())[:3])
         more = "; ..." if len(problems) > 3 else ""
-        message = f"{len(problems):,} of {len(paths):,} images cannot be read: {first}{more}"
+        message = f"{len(problems):,} of {count:,} images cannot be read: {first}{more}"
         if not skip_unreadable:
             raise ValueError(f"{message}. Mend or remove them, or leave them out with skip_unreadable=True")
-        warnings.warn(f"{message}. They are left out", stacklevel=2)
-    readable = np.ones(len(paths), bool)
-    readable[list(problems)] = False
-    return (images if not problems else images[readable]), readable
+        warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
 def _read_image(path: str | Path, **options) -> np.ndarray | str:

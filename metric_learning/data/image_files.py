@@ -1,0 +1,152 @@
+"""Image files as inputs: all in memory, or decoded when they are asked for, once for all runs or every time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL
+import psutil
+from tqdm import tqdm
+
+from metric_learning.data import images as decoder
+from metric_learning.data.disk_cache import DiskCache
+from metric_learning.data.images import check_image_options, decode_images, refuse_or_warn
+from metric_learning.data.random_access import RandomAccess, take
+from metric_learning.read_ahead import read_ahead
+
+CACHES = ("auto", "memory", "disk", "none")
+CONTAINER = Path("/sys/fs/cgroup")
+
+
+def open_images(
+    paths: Sequence[str | Path],
+    image_size: Sequence[int] = (32, 32),
+    *,
+    channels: int = 3,
+    fit: str = "letterbox",
+    skip_unreadable: bool = False,
+    cache: str = "auto",
+    cache_dir: str | Path | None = None,
+) -> tuple[np.ndarray | RandomAccess, np.ndarray]:
+    """Image files as one array, or as inputs that are decoded when they are asked for.
+
+    Args:
+        paths: the files.
+        image_size, channels, fit: see `fit_image`.
+        skip_unreadable: leave unreadable files out with a warning, rather than raise; it means to decode all of them
+            now, those that are in the cache excepted.
+        cache: "memory": decode all now and keep them in memory. "disk": decode a file when it is asked for and keep it
+            in a file, from which this run and later ones take it. "none": decode it whenever it is asked for. "auto":
+            memory, if a quarter of the memory that is free will do, and otherwise disk.
+        cache_dir: where "disk" keeps its files; None: `metric_learning` in `$XDG_CACHE_HOME` or `~/.cache`. Each set of
+            files and options has a folder of its own there, which may be removed at any time.
+
+    Returns:
+        (images, readable): uint8 [m, height, width, channels] of the m readable files, and bool [n], which of the paths
+        they are. Without `skip_unreadable`, all that are not decoded now count as readable.
+
+    Raises:
+        ValueError: an argument is not as above, files that are missing, or cannot be read. What is decoded later may
+            raise it later.
+    """
+    if cache not in CACHES:
+        raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
+    height, width = check_image_options(image_size, channels, fit)
+    options = {"image_size": (height, width), "channels": channels, "fit": fit}
+    needed = len(paths) * height * width * channels
+    if cache == "auto":
+        cache = "memory" if needed <= free_memory() / 4 else "disk"
+    files = [os.path.abspath(path) for path in paths]
+    states = _states(files)
+
+    def decode(rows):
+        return decode_images([files[row] for row in rows], **options)
+
+    def decode_whole(rows):
+        found, problems = decode(rows)
+        refuse_or_warn({files[rows[i]]: problem for i, problem in problems.items()}, len(rows), False)
+        return found
+
+    inputs = RandomAccess(decode_whole, len(files), (height, width, channels), np.uint8)
+    now, keep = np.flatnonzero(states["size"] < 0), None
+    if cache == "memory":
+        inputs = np.empty(inputs.shape, np.uint8)
+        now, keep = np.arange(len(files)), inputs.__setitem__
+    elif cache == "disk":
+        folder = Path(cache_dir or default_cache_dir()).expanduser() / _key(files, states, options)
+        kept = DiskCache(folder, inputs, lambda rows: _states([files[row] for row in rows]) == states[rows])
+        inputs, keep = kept.inputs, kept.keep
+        there = len(files) - len(kept.missing)
+        print(f"decoded images are kept in {folder}: {there:,} of {len(files):,} so far", file=sys.stderr)
+    if cache != "memory" and skip_unreadable:
+        now = kept.missing if cache == "disk" else np.arange(len(files))
+    problems = _decode_now(decode, now, keep)
+    refuse_or_warn({paths[row]: problem for row, problem in problems.items()}, len(paths), skip_unreadable)
+    readable = np.ones(len(paths), bool)
+    readable[list(problems)] = False
+    return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable
+
+
+def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
+    """Decodes files, a few hundred at a time, with a progress bar.
+
+    Args:
+        decode: see `decode_images`, of rows.
+        rows: int64 [m].
+        keep: called with rows and images that could be read.
+
+    Returns:
+        Row -> why it cannot be read.
+    """
+    chunks = np.array_split(rows, -(-len(rows) // 256)) if len(rows) else []
+    problems = {}
+    bar = tqdm(total=len(rows), desc="decode", unit=" images", delay=1.0, leave=False, dynamic_ncols=True)
+    with bar:
+        for chunk, (images, wrong) in zip(chunks, read_ahead(lambda i: decode(chunks[i]), len(chunks)), strict=True):
+            fine = np.setdiff1d(np.arange(len(chunk)), list(wrong))
+            if keep is not None:
+                keep(chunk[fine], images[fine])
+            problems |= {int(chunk[i]): problem for i, problem in wrong.items()}
+            bar.update(len(chunk))
+    return problems
+
+
+def default_cache_dir() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "metric_learning"
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: of the machine, or of the container it runs in."""
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
+    return max(0, min(free, limit - used))
+
+
+def _states(files: Sequence[str]) -> np.ndarray:
+    """Size and time of last change of each file, as one value: [n] of a structured dtype."""
+    states = np.zeros(len(files), [("size", np.int64), ("time", np.int64)])
+    for i, file in enumerate(files):
+        try:
+            found = os.stat(file)
+            states[i] = found.st_size, found.st_mtime_ns
+        except OSError:
+            states[i] = -1, -1
+    return states
+
+
+def _key(files, states, options) -> str:
+    """Another name for other files, other contents, and whatever else would decode to other pixels."""
+    code = Path(decoder.__file__).read_bytes()
+    about = "\0".join([*files, repr(options), PIL.__version__])
+    digest = hashlib.sha256(b"\0".join([code, about.encode("utf-8", "surrogateescape"), states.tobytes()])).hexdigest()
+    root = Path(os.path.commonpath([min(files), max(files)]))
+    size = "x".join(map(str, options["image_size"]))
+    return f"{root.name}-{size}-{digest[:16]}"

@@ -1,0 +1,178 @@
+"""Image files give the same pixels however they are read and kept, and what is kept is never stale."""
+
+import os
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from metric_learning.data import image_files
+from metric_learning.data.image_files import open_images
+from metric_learning.data.images import read_images
+from metric_learning.data.random_access import in_memory
+
+COUNT = 9
+
+
+@pytest.fixture
+def paths(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(COUNT):
+        pixels = rng.integers(0, 256, (6 + i, 12, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.{'jpg' if i % 2 else 'png'}")
+    return [folder / f"{i}.{'jpg' if i % 2 else 'png'}" for i in range(COUNT)]
+
+
+@pytest.fixture
+def cache_dir(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the files that were decoded, in order."""
+    names = []
+    decode = image_files.decode_images
+
+    def watch(paths, *arguments, **options):
+        names.extend(os.path.basename(path) for path in paths)
+        return decode(paths, *arguments, **options)
+
+    monkeypatch.setattr(image_files, "decode_images", watch)
+    return names
+
+
+def touch(path, seconds=5):
+    state = path.stat()
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns + seconds * 10**9))
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+@pytest.mark.parametrize("options", [{}, {"channels": 1, "fit": "stretch", "image_size": (5, 7)}], ids=["", "options"])
+def test_pixels_are_those_of_the_decoder(paths, cache_dir, cache, options):
+    expected, _ = read_images(paths, **options)
+    for _ in range(2):
+        images, readable = open_images(paths, **options, cache=cache, cache_dir=cache_dir)
+        assert readable.all() and images.shape == expected.shape
+        np.testing.assert_array_equal(images[[7, 0, 7]], expected[[7, 0, 7]], strict=True)
+        np.testing.assert_array_equal(np.asarray(images), expected, strict=True)
+
+
+def test_what_is_kept_where(paths, cache_dir, decoded, capsys):
+    images, _ = open_images(paths, cache="memory", cache_dir=cache_dir)
+    assert in_memory(images) and len(decoded) == COUNT and not cache_dir.exists()
+    decoded.clear()
+    images, _ = open_images(paths, cache="none", cache_dir=cache_dir)
+    images[[2]], images[[2]]
+    assert decoded == ["2.png"] * 2 and not cache_dir.exists()
+    decoded.clear()
+    images, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
+    images[[2]], images[[2]]
+    assert decoded == ["2.png"]
+    (folder,) = cache_dir.iterdir()
+    assert folder.name.startswith("photos-32x32-")
+    open_images(paths, cache="disk", cache_dir=cache_dir)
+    assert f"decoded images are kept in {folder}: 1 of {COUNT} so far" in capsys.readouterr().err
+
+
+def test_auto_takes_memory_if_a_quarter_of_what_is_free_will_do(paths, cache_dir, monkeypatch):
+    needed = COUNT * 32 * 32 * 3
+    for free, expected in ((4 * needed, True), (4 * needed - 4, False)):
+        monkeypatch.setattr(image_files, "free_memory", lambda free=free: free)
+        assert in_memory(open_images(paths, cache_dir=cache_dir)[0]) is expected
+
+
+def test_free_memory_is_that_of_the_container_where_it_has_less(tmp_path, monkeypatch):
+    free = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(image_files, "CONTAINER", tmp_path)
+    assert image_files.free_memory() == 1000
+    (tmp_path / "memory.current").write_text("100\n")
+    for limit, expected in (("max", 1000), ("5000", 1000), ("700", 600), ("50", 0)):
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        assert image_files.free_memory() == expected
+
+
+@pytest.mark.parametrize("change", ["time", "contents", "size", "options", "another file", "decoder", "pillow"])
+def test_whatever_changes_the_pixels_is_decoded_anew(paths, cache_dir, decoded, monkeypatch, tmp_path, change):
+    open_images(paths, cache="disk", cache_dir=cache_dir)[0][:]
+    options = {}
+    if change == "time":
+        touch(paths[4])
+    elif change == "contents":  # of equal size and shape
+        Image.fromarray(255 - np.asarray(Image.open(paths[4]))).save(paths[4])
+    elif change == "size":
+        Image.new("RGB", (9, 9)).save(paths[4])
+    elif change == "options":
+        options = {"fit": "stretch"}
+    elif change == "another file":
+        paths = paths[:-1]
+    elif change == "decoder":
+        monkeypatch.setattr(image_files.decoder, "__file__", __file__)
+    elif change == "pillow":
+        monkeypatch.setattr(image_files.PIL, "__version__", "0.0")
+    decoded.clear()
+    images, _ = open_images(paths, **options, cache="disk", cache_dir=cache_dir)
+    np.testing.assert_array_equal(images[:], read_images(paths, **options)[0])
+    assert len(decoded) == len(paths)
+
+
+def test_file_that_changes_while_it_is_used_is_not_kept(paths, cache_dir, decoded):
+    images, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
+    touch(paths[3])
+    images[[3, 5]]
+    decoded.clear()
+    images[[3, 5]]
+    assert decoded == ["3.jpg"]
+
+
+def test_files_are_the_same_by_whatever_path(paths, cache_dir, decoded, monkeypatch):
+    open_images(paths, cache="disk", cache_dir=cache_dir)[0][:]
+    decoded.clear()
+    monkeypatch.chdir(paths[0].parent)
+    open_images([path.name for path in paths], cache="disk", cache_dir=cache_dir)[0][:]
+    assert decoded == []
+
+
+def test_default_place_is_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert image_files.default_cache_dir() == tmp_path / "metric_learning"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image_files.default_cache_dir() == tmp_path / ".cache" / "metric_learning"
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_unreadable_files(paths, cache_dir, decoded, cache):
+    paths[3].write_bytes(paths[3].read_bytes()[:40])
+    options = {"cache": cache, "cache_dir": cache_dir}
+    with pytest.raises(ValueError, match=r"1 of \d images cannot be read: .*3.jpg .*skip_unreadable=True"):
+        open_images(paths, **options)[0][:]
+    with pytest.warns(UserWarning, match="1 of 9 images cannot be read: .*3.jpg .*They are left out"):
+        images, readable = open_images(paths, **options, skip_unreadable=True)
+    assert np.flatnonzero(~readable).tolist() == [3]
+    expected, _ = read_images([path for path in paths if path != paths[3]])
+    np.testing.assert_array_equal(np.asarray(images), expected, strict=True)
+    if cache == "disk":  # the second time only the broken one is tried again
+        decoded.clear()
+        with pytest.warns(UserWarning):
+            images, _ = open_images(paths, **options, skip_unreadable=True)
+        np.testing.assert_array_equal(np.asarray(images), expected)
+        assert decoded == ["3.jpg"]
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_missing_files_are_named_at_once(paths, cache_dir, cache):
+    paths[2].unlink()
+    with pytest.raises(ValueError, match=r"1 of 9 images cannot be read: .*2.png \(no such file\)"):
+        open_images(paths, cache=cache, cache_dir=cache_dir)
+
+
+def test_unknown_cache_is_named(paths):
+    with pytest.raises(ValueError, match="cache must be one of auto, memory, disk, none; got 'ram'"):
+        open_images(paths, cache="ram")
+    with pytest.raises(ValueError, match="image_size must be"):
+        open_images(paths, 32)
