@@ -15,6 +15,7 @@ NEEDED = {
     ("class_penalty", "sparse_centers"): ["loss=soft_triple"],
     ("data", "image_folder"): ["data.root=."],
     ("data", "csv"): ["data.path=table.csv"],
+    ("encoder", "pretrained"): ["encoder.backbone=MobileNetV2", "encoder.weights=null"],
     ("loss", "cosine"): ["distance=cosine"],
 }
 # Built by the tests of that part, on data, devices or workers that they make.
@@ -26,6 +27,8 @@ NOT_BUILT_HERE = {
 GIVEN = {
     ("encoder", "cnn"): {"input_shape": (32, 32, 3), "vocabulary_size": None},
     ("encoder", "embedding"): {"input_shape": (9,), "vocabulary_size": 50},
+    ("encoder", "mlp"): {"input_shape": (9,), "vocabulary_size": None},
+    ("encoder", "pretrained"): {"input_shape": (32, 32, 3), "vocabulary_size": None},
 }
 
 

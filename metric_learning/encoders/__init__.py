@@ -1,6 +1,9 @@
 """Encoders: functions that build a plain `keras.Model` from inputs to embeddings [B, D]."""
 
+from metric_learning.encoders.backbone import Backbone, backbone_of
 from metric_learning.encoders.cnn import cnn
 from metric_learning.encoders.embedding import embedding
+from metric_learning.encoders.mlp import mlp
+from metric_learning.encoders.pretrained import pretrained
 
-__all__ = ["cnn", "embedding"]
+__all__ = ["Backbone", "backbone_of", "cnn", "embedding", "mlp", "pretrained"]

@@ -58,9 +58,9 @@ def embedding(
     x = table(ids)
     if input_shape:
         x = MaskedMean(name="mean")(x, ids)
-    for width in hidden:
-        x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
-    embeddings = embedding_head(x, embedding_dim=embedding_dim, dense=dense, batch_norm=batch_norm, normalize=normalize)
+    embeddings = embedding_head(
+        x, hidden=hidden, embedding_dim=embedding_dim, dense=dense, batch_norm=batch_norm, normalize=normalize
+    )
     return keras.Model(ids, embeddings, name="embedding")
 
 

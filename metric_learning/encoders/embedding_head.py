@@ -7,14 +7,16 @@ from metric_learning.distances import normalize
 from metric_learning.encoders.batch_norm import FusedBatchNormalization
 
 
-def embedding_head(features, *, embedding_dim, dense=True, batch_norm=False, normalize=True):
-    """A dense layer, if wanted batch norm, then unit length.
+def embedding_head(features, *, embedding_dim, hidden=(), dropout=0.0, dense=True, batch_norm=False, normalize=True):
+    """Hidden layers and dropout if wanted, a dense layer, if wanted batch norm, then unit length.
 
     Args:
         features: [B, F] Keras tensor.
-        embedding_dim: D, at least 1.
+        embedding_dim: D, at least 1; None for no dense layer, so that D is the width of what comes.
+        hidden: widths of dense ReLU layers before.
+        dropout: share of the values dropped before the dense layer, in [0, 1).
         dense: False leaves the dense layer out: the features are the embeddings, so F must be D.
-        batch_norm: normalise each dimension over the batch before the lengths.
+        batch_norm: normalise each dimension over the batch before the lengths: the BN-neck of re-identification.
         normalize: divide each embedding by its length; without it, cosine and euclidean distance differ.
 
     Returns:
@@ -22,8 +24,17 @@ def embedding_head(features, *, embedding_dim, dense=True, batch_norm=False, nor
         much as near neighbours differ.
 
     Raises:
-        ValueError: embedding_dim below 1, or not F without a dense layer.
+        ValueError: embedding_dim below 1, or not F without a dense layer; a width below 1, dropout out of range.
     """
+    check_widths("hidden", hidden)
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1); got {dropout}")
+    for width in hidden:
+        features = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(features)
+    if dropout:
+        features = keras.layers.Dropout(dropout)(features)
+    if embedding_dim is None:
+        embedding_dim, dense = features.shape[-1], False
     check_widths("embedding_dim", [embedding_dim])
     if not dense and features.shape[-1] != embedding_dim:
         raise ValueError(

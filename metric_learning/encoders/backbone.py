@@ -1,0 +1,101 @@
+"""A model made elsewhere as a layer of an encoder, and which part of it trains."""
+
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BACKBONE = "backbone"
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class Backbone(keras.layers.Layer):
+    """A model from images to features, with the scaling of pixels that it was trained with.
+
+    While it is frozen (`trainable = False`) it runs as in inference, whatever `training` says: its batch norms use
+    their moving statistics, which stay as they are, and its dropout and its stochastic depth are off.
+
+    Args:
+        model: keras.Model from images [B, height, width, channels] to a feature map [B, h, w, F], tokens [B, T, F] or
+            features [B, F].
+        family: the module of `keras.applications` whose `preprocess_input` the model was trained with, such as
+            "resnet_v2"; None: the model takes values of 0 to 255 and scales them by itself.
+    """
+
+    def __init__(self, model, family=None, **options):
+        # Pixels stay in float32 until they are scaled: bfloat16 has 8 bits for 0 to 255.
+        super().__init__(**{"dtype": "float32"} | options)
+        self.model = model
+        self.family = family
+
+    def call(self, images, training=None):
+        images = tf.cast(images, tf.float32)
+        if self.family is not None:
+            images = getattr(keras.applications, self.family).preprocess_input(images)
+        return self.model(images, training=bool(training) and self.trainable)
+
+    def get_config(self):
+        model = keras.saving.serialize_keras_object(self.model)
+        return super().get_config() | {"model": model, "family": self.family}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("model")), **config)
+
+
+def backbone_of(encoder):
+    """The `Backbone` of an encoder, or None if it has none."""
+    found = [layer for layer in encoder.layers if isinstance(layer, Backbone)]
+    return found[0] if found else None
+
+
+def set_trained_part(backbone, train, input_shape):
+    """Freezes what is not to be trained.
+
+    A stage is all that works at one resolution, from the layer that reaches it on, as in the papers (ResNet, FPN): the
+    last stage of a network for 224 px works at 7 x 7. Stages are few, mean the same in every family, and need no names;
+    a number of layers would mean anything. A model with one resolution throughout has a stage for each of its layers
+    with weights.
+
+    Args:
+        backbone: `Backbone`.
+        train: "all"; "head" for nothing of the backbone; "top:N" for its last N stages.
+        input_shape: (height, width, channels) of the images.
+
+    Raises:
+        ValueError: another word, or more stages than there are.
+    """
+    top = re.fullmatch(r"top:(\d+)", str(train))
+    if train not in ("all", "head") and not top:
+        raise ValueError(f"train must be head, all, or top:N for the last N stages, such as top:1; got {train!r}")
+    backbone.trainable = train != "head"
+    if not top:
+        return
+    groups, kept = stages(backbone.model, input_shape), int(top[1])
+    if not 1 <= kept <= len(groups):
+        raise ValueError(f"train=top:N must have N from 1 to {len(groups)}, the stages of the backbone; got {train!r}")
+    for stage in groups[:-kept]:
+        for layer in stage:
+            layer.trainable = False
+
+
+def stages(model, input_shape):
+    """The layers of a model, first to last, in groups of one resolution each; see `set_trained_part`.
+
+    Layers without weights are left out.
+    """
+    # A model for images of any size says its resolutions once it stands on images of one size.
+    sized = keras.models.clone_model(model, input_tensors=keras.Input(input_shape[-len(model.input_shape) + 1 :]))
+    pixels = {layer.name: np.prod(_one_shape(layer)[1:-1], dtype=int) for layer in sized.layers}
+    weighty = [layer for layer in model.layers if layer.weights]
+    # Where branches run side by side the order of the layers is not that of the resolutions.
+    weighty.sort(key=lambda layer: -pixels[layer.name])
+    resolutions = sorted({pixels[layer.name] for layer in weighty}, reverse=True)
+    if len(resolutions) == 1:
+        return [[layer] for layer in weighty]
+    return [[layer for layer in weighty if pixels[layer.name] == resolution] for resolution in resolutions]
+
+
+def _one_shape(layer):
+    return tf.nest.flatten(layer.output)[0].shape

@@ -1,0 +1,45 @@
+"""An encoder for features that were made elsewhere: dense layers alone."""
+
+import keras
+
+from metric_learning.encoders.embedding_head import embedding_head
+
+
+def mlp(
+    input_shape,
+    *,
+    vocabulary_size=None,
+    hidden=(),
+    dropout=0.0,
+    embedding_dim=128,
+    batch_norm=False,
+    normalize=True,
+):
+    """Dense ReLU layers and the embedding head; with no hidden layer, a linear map.
+
+    Args:
+        input_shape: (F,), the width of the features.
+        vocabulary_size: None; texts have one, and need the encoder `embedding`.
+        hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`.
+
+    Returns:
+        keras.Model from features [B, F] of any dtype to float32 [B, D].
+
+    Raises:
+        ValueError: inputs that are no features; an option out of range.
+    """
+    if vocabulary_size is not None or len(input_shape) != 1:
+        raise ValueError(
+            f"encoder=mlp takes features; got inputs of shape {tuple(input_shape)}. "
+            "For images use encoder=cnn or encoder=pretrained, for texts and ids encoder=embedding"
+        )
+    features = keras.Input(input_shape, name="features")
+    embeddings = embedding_head(
+        features,
+        hidden=hidden,
+        dropout=dropout,
+        embedding_dim=embedding_dim,
+        batch_norm=batch_norm,
+        normalize=normalize,
+    )
+    return keras.Model(features, embeddings, name="mlp")

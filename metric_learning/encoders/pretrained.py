@@ -1,0 +1,171 @@
+"""Encoders on a backbone that others have trained: a name of keras.applications, or a `.keras` file."""
+
+import contextlib
+import pathlib
+import socket
+import warnings
+
+import keras
+
+from metric_learning.encoders.backbone import BACKBONE, Backbone, set_trained_part
+from metric_learning.encoders.embedding_head import embedding_head
+from metric_learning.encoders.pooling import POOLINGS, pool
+
+
+def pretrained(
+    input_shape,
+    *,
+    vocabulary_size=None,
+    backbone,
+    weights="imagenet",
+    train="head",
+    pooling="avg",
+    hidden=(),
+    dropout=0.0,
+    embedding_dim=128,
+    batch_norm=False,
+    normalize=True,
+):
+    """A backbone with the preprocessing it was trained with, pooling, and the embedding head.
+
+    The encoder takes images of 0 to 255 as they come, and does by itself what the backbone's `preprocess_input` does:
+    x / 127.5 - 1 for MobileNet, MobileNetV2, Inception, InceptionResNet, NASNet, ResNetV2 and Xception; x / 255 less
+    ImageNet's mean, over its standard deviation, for DenseNet; BGR less ImageNet's mean for ResNet and VGG. ConvNeXt,
+    EfficientNet and MobileNetV3 scale inside, and so must the model of a file.
+
+    Files of others are data, not programs: they are loaded in Keras' safe mode, which runs no code of theirs. Weights
+    are fetched only for a name with weights="imagenet", the first time.
+
+    Args:
+        input_shape: (height, width, channels) of the images.
+        vocabulary_size: None; texts have one, and need the encoder `embedding`.
+        backbone: a model of `keras.applications` such as "MobileNetV2", in any case, or the path of a `.keras` file
+            whose model takes images of 0 to 255 and gives a feature map, tokens or features.
+        weights: "imagenet", which for a file means those in it; the path of a `.weights.h5` or `.h5` file made for the
+            backbone without its top; None for fresh ones.
+        train: which part of it trains: "head" leaves the backbone as it is, "all" trains all of it, "top:N" its last N
+            stages; see `set_trained_part`.
+        pooling: of a feature map: "avg", "max", "avg+max", or "gem" with a learned power.
+        hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`; with embedding_dim=None the pooled
+            features are the embeddings.
+
+    Returns:
+        keras.Model from images [B, height, width, channels], values 0 to 255 of any dtype, to float32 [B, D].
+
+    Raises:
+        ValueError: no images, or smaller ones or other channels than the backbone can take; no such backbone; weights
+            that cannot be fetched, read or fitted; another option not as above.
+    """
+    if vocabulary_size is not None or len(input_shape) != 3:
+        raise ValueError(
+            f"encoder=pretrained takes images; got inputs of shape {tuple(input_shape)}. "
+            "For texts and ids use encoder=embedding, for features encoder=mlp"
+        )
+    if pooling not in POOLINGS:
+        raise ValueError(f"encoder.pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
+    input_shape = tuple(input_shape)
+    name, model, family = _load(str(backbone), weights, input_shape)
+    images = keras.Input(input_shape, name="images")
+    layer = Backbone(model, family, name=BACKBONE)
+    try:
+        features = layer(images)
+    except Exception as error:  # what the layers of a strange model raise
+        raise ValueError(f"{name} cannot take images of shape {input_shape}: {_one_line(error)}") from error
+    set_trained_part(layer, train, input_shape)
+    embeddings = embedding_head(
+        pool(features, pooling),
+        hidden=hidden,
+        dropout=dropout,
+        embedding_dim=embedding_dim,
+        batch_norm=batch_norm,
+        normalize=normalize,
+    )
+    return keras.Model(images, embeddings, name="pretrained")
+
+
+def _load(backbone, weights, input_shape):
+    """The name to show, the model, and its family in keras.applications or None."""
+    path = pathlib.Path(backbone).expanduser()
+    if path.suffix == ".keras" or path.exists():
+        return path.name, _load_file(path, weights, input_shape), None
+    family_of = families()
+    named = [name for name in family_of if name.lower() == backbone.replace("_", "").lower()]
+    if not named:
+        raise ValueError(
+            f"encoder.backbone must be the path of a .keras file or one of {', '.join(family_of)}; got {backbone!r}"
+        )
+    return named[0], _load_application(named[0], weights, input_shape), family_of[named[0]]
+
+
+def families():
+    """The models of keras.applications by name, each with its module, whose `preprocess_input` it was trained with."""
+    names = sorted(name for name in dir(keras.applications) if name[0].isupper())
+    return {name: getattr(keras.applications, name).__module__.rpartition(".")[2] for name in names}
+
+
+def _load_application(name, weights, input_shape):
+    if weights not in ("imagenet", None) and not pathlib.Path(weights).is_file():
+        raise ValueError(f"encoder.weights must be imagenet, null or the path of a file; got {weights!r}")
+    if weights == "imagenet" and input_shape[-1] != 3:
+        raise ValueError(
+            f"the ImageNet weights of {name} are for images of 3 channels; got {input_shape[-1]}. Set data.channels=3"
+        )
+    build = getattr(keras.applications, name)
+    try:
+        with _short_timeout(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the weights were learned at another size is what one wants
+            return build(include_top=False, weights=weights, input_shape=input_shape)
+    except Exception as error:  # get_file raises plain Exception, and h5py what it likes
+        problem = _one_line(error)
+        if "URL fetch failure" in problem:
+            raise ValueError(
+                f"the ImageNet weights of {name} cannot be fetched ({problem}). Where there is a network, download "
+                "that file, put it into ~/.keras/models, or say where it is by encoder.weights=PATH"
+            ) from error
+        if "Input size must be at least" in problem:
+            least = problem.partition("at least ")[2].partition(";")[0]
+            raise ValueError(
+                f"{name} needs images of at least {least} pixels; got {input_shape[0]}x{input_shape[1]}"
+            ) from error
+        raise ValueError(
+            f"{name} cannot be built for images of shape {input_shape} with weights={weights}: {problem}"
+        ) from error
+
+
+def _load_file(path, weights, input_shape):
+    if not path.is_file():
+        raise ValueError(f"encoder.backbone must be a .keras file; there is none at {path}")
+    if weights is None:
+        raise ValueError("encoder.weights=null is for names of keras.applications; the model of a file has its weights")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        if weights != "imagenet":
+            model.load_weights(pathlib.Path(weights).expanduser())
+    except Exception as error:  # a damaged file raises what the unpacking happens to meet
+        raise ValueError(f"{path} cannot be loaded as a Keras model, safely: {_one_line(error)}") from error
+    wanted = getattr(model, "input_shape", None)
+    if not isinstance(wanted, tuple) or len(wanted) != 4:
+        raise ValueError(f"{path} must take images [B, height, width, channels] and nothing else; it takes {wanted}")
+    if any(side not in (None, given) for side, given in zip(wanted[1:], input_shape, strict=True)):
+        sizes = ["any" if side is None else side for side in wanted[1:]]
+        raise ValueError(
+            f"{path} takes images of (height, width, channels) = ({', '.join(map(str, sizes))}); got {input_shape}. "
+            "Set data.image_size and data.channels"
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _short_timeout(seconds=20):
+    """Where packets vanish, a connection would be waited for for minutes."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _one_line(error, most=300):
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else text[:most] + " ..."
