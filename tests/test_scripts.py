@@ -41,7 +41,6 @@ def run(program, *arguments):
 def test_every_loss_is_in_exactly_one_picture(plots):
     members = plots.families()
     assert sorted(name for names in members.values() for name in names) == LOSSES
-    assert plots.TRIPLETS | plots.LISTS <= set(LOSSES) and not plots.TRIPLETS & plots.LISTS
     assert set(plots.IN_COMPANY) <= set(LOSSES)
     assert {"contrastive", "cosine"} <= set(members["pairs"]) and {"triplet", "quadruplet"} <= set(members["triplets"])
 
