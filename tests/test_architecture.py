@@ -16,6 +16,7 @@ FLOOR_1 = {
         "relations",
         "steps",
         "tuples",
+        "xla",
     )
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
@@ -29,6 +30,7 @@ MAY_IMPORT = {
     "metric_learning.relations": FLOOR_1,
     "metric_learning.steps": FLOOR_1,
     "metric_learning.tuples": FLOOR_1,
+    "metric_learning.xla": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
     "metric_learning.encoders": FLOOR_1,
     "metric_learning.data": FLOOR_1,

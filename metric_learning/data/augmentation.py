@@ -5,6 +5,8 @@ import math
 
 import tensorflow as tf
 
+from metric_learning import xla
+
 
 @dataclasses.dataclass(frozen=True)
 class DrawingAugmentation:
@@ -99,15 +101,53 @@ class DrawingAugmentation:
         centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
         x = centre_x - a * centre_x - b * centre_y + signed[:, 3] * self.shift
         y = centre_y - c * centre_x - d * centre_y + signed[:, 4] * self.shift
-        zero = tf.zeros_like(a)
-        return tf.raw_ops.ImageProjectiveTransformV3(
-            images=ink,
-            transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
-            output_shape=[height, width],
-            fill_value=0.0,
-            interpolation="BILINEAR",
-            fill_mode="CONSTANT",
-        )
+        transforms = tf.stack([a, b, x, c, d, y], axis=1)
+        return sample_by_gathers(ink, transforms) if xla.compiling() else sample_by_kernel(ink, transforms)
+
+
+def sample_by_kernel(images, transforms):
+    """What `sample_by_gathers` does, by a kernel of TensorFlow's that is faster but has no counterpart in XLA."""
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.pad(transforms, [[0, 0], [0, 2]]),
+        output_shape=images.shape[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def sample_by_gathers(images, transforms):
+    """Images seen through affine maps: bilinear between pixels, 0 beyond the border.
+
+    Args:
+        images: [B, H, W, C] float32; H, W and C known.
+        transforms: [B, 6] float32 of a, b, x, c, d, y: what comes to (column, row) is taken from
+            (a * column + b * row + x, c * column + d * row + y).
+
+    Returns:
+        [B, H, W, C] float32.
+    """
+    height, width, channels = images.shape[1:]
+    a, b, x, c, d, y = (transforms[:, i, None, None] for i in range(6))
+    columns, rows = tf.range(width, dtype=tf.float32)[None, None, :], tf.range(height, dtype=tf.float32)[None, :, None]
+    x, y = a * columns + b * rows + x, c * columns + d * rows + y
+    left, top = tf.floor(x), tf.floor(y)
+    # With a border of zeros, which is where all that lies beyond is read.
+    pixels = tf.reshape(tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]]), [-1, (height + 2) * (width + 2), channels])
+
+    def read(row, column):
+        row = tf.cast(tf.clip_by_value(row + 1.0, 0.0, height + 1.0), tf.int32)
+        column = tf.cast(tf.clip_by_value(column + 1.0, 0.0, width + 1.0), tf.int32)
+        places = tf.reshape(row * (width + 2) + column, [-1, height * width])
+        return tf.reshape(tf.gather(pixels, places, axis=1, batch_dims=1), [-1, height, width, channels])
+
+    to_right, to_left, to_bottom, to_top = (
+        part[..., None] for part in (x - left, left + 1.0 - x, y - top, top + 1.0 - y)
+    )
+    above = to_left * read(top, left) + to_right * read(top, left + 1.0)
+    below = to_left * read(top + 1.0, left) + to_right * read(top + 1.0, left + 1.0)
+    return to_top * above + to_bottom * below
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import keras
 
 from metric_learning.encoders.embedding_head import check_widths, embedding_head, normalize_batch
+from metric_learning.encoders.max_pooling import MaxPooling2x2
 
 
 def cnn(
@@ -60,11 +61,11 @@ def cnn(
         # The norm subtracts the mean, so a bias would have no effect.
         x = keras.layers.Conv2D(width, kernel_size, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
         if pool_first:
-            x = keras.layers.MaxPooling2D()(x)
+            x = MaxPooling2x2()(x)
         x = normalize_batch(x)
         x = keras.layers.ReLU()(x)
         if not pool_first:
-            x = keras.layers.MaxPooling2D()(x)
+            x = MaxPooling2x2()(x)
     x = keras.layers.Flatten()(x)
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from metric_learning import xla
 from metric_learning.training import checkpoints
 
 LAST = pathlib.PurePath("checkpoints", "last.npz")
@@ -100,7 +101,7 @@ class Loop:
         Raises:
             NonFiniteLossError: the loss of a step, or a weight, is not finite. The last checkpoint is of a step before.
             ValueError: resuming without a fitting checkpoint; an objective that `validate` does not give; replicas
-                that cannot share the batch evenly.
+                that cannot share the batch evenly; a step that XLA is to compile and cannot.
         """
         folder = pathlib.Path(folder)
         with learner.distribute_strategy.scope():
@@ -226,7 +227,7 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
         learner, split, plan, augment, jit_compile: as in `Loop.run`.
 
     Raises:
-        ValueError: replicas that cannot share the batch evenly.
+        ValueError: replicas that cannot share the batch evenly; with jit_compile, a step that XLA cannot compile.
     """
     strategy = learner.distribute_strategy
     replicas = strategy.num_replicas_in_sync
@@ -248,6 +249,12 @@ def compile_block(learner, split, plan, augment=None, jit_compile=False):
         replicas_meet = tf.distribute.has_strategy()
     if jit_compile and not replicas_meet:
         update = tf.function(update, jit_compile=True, autograph=False)
+        xla.check_compiles(
+            update,
+            tf.TensorSpec([plan.batch_size, *all_inputs.shape[1:]], all_inputs.dtype),
+            tf.TensorSpec([plan.batch_size, *all_labels.shape[1:]], all_labels.dtype),
+            tf.TensorSpec([plan.batch_size, 0 if augment is None else augment.num_randoms], tf.float32),
+        )
 
     @tf.autograph.experimental.do_not_convert
     def replica_step(indices, step):

@@ -1,0 +1,30 @@
+"""What XLA can do: it lacks some of TensorFlow's kernels, and makes better ones of simple operations."""
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util  # TensorFlow has no public way to ask
+
+
+def compiling():
+    """True while a `tf.function(jit_compile=True)`, or anything it calls, is traced; False elsewhere."""
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def check_compiles(function, *arguments):
+    """Looks for operations that XLA lacks, in a fraction of the time that it takes to compile.
+
+    Args:
+        function: a `tf.function(jit_compile=True)`.
+        arguments: what it will be called with, as `tf.TensorSpec`.
+
+    Raises:
+        ValueError: there are some.
+    """
+    try:
+        function.experimental_get_compiler_ir(*arguments)(stage="hlo")
+    except ValueError as error:
+        start = "Failed getting HLO text: '"
+        if not str(error).startswith(start):  # not of XLA: the function refuses its arguments
+            raise
+        # The first line names the operation; the stack and the graph follow.
+        reason = str(error).removeprefix(start).splitlines()[0].partition(" (No registered")[0].removesuffix(".")
+        raise ValueError(f"XLA cannot compile this training step ({reason}); set jit_compile=false") from error
