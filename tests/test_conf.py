@@ -16,11 +16,13 @@ NEEDED = {
     ("data", "image_folder"): ["data.root=."],
     ("data", "csv"): ["data.path=table.csv"],
     ("encoder", "pretrained"): ["encoder.backbone=MobileNetV2", "encoder.weights=null"],
+    ("encoder", "saved"): ["encoder.path=encoder.keras"],
     ("loss", "cosine"): ["distance=cosine"],
 }
 # Built by the tests of that part, on data, devices or workers that they make.
 NOT_BUILT_HERE = {
     *(("data", name) for name in ("csv", "image_folder", "fashion_mnist")),
+    ("encoder", "saved"),
     *(("strategy", name) for name in ("mirrored", "multi_worker")),
 }
 # Given by train.py, which knows the data.

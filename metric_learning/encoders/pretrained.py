@@ -10,6 +10,7 @@ import keras
 from metric_learning.encoders.backbone import BACKBONE, Backbone, set_trained_part
 from metric_learning.encoders.embedding_head import embedding_head
 from metric_learning.encoders.pooling import POOLINGS, pool
+from metric_learning.encoders.saved import load_safely, one_line
 
 
 def pretrained(
@@ -70,7 +71,7 @@ def pretrained(
     try:
         features = layer(images)
     except Exception as error:  # what the layers of a strange model raise
-        raise ValueError(f"{name} cannot take images of shape {input_shape}: {_one_line(error)}") from error
+        raise ValueError(f"{name} cannot take images of shape {input_shape}: {one_line(error)}") from error
     set_trained_part(layer, train, input_shape)
     embeddings = embedding_head(
         pool(features, pooling),
@@ -116,7 +117,7 @@ def _load_application(name, weights, input_shape):
             warnings.simplefilter("ignore")  # that the weights were learned at another size is what one wants
             return build(include_top=False, weights=weights, input_shape=input_shape)
     except Exception as error:  # get_file raises plain Exception, and h5py what it likes
-        problem = _one_line(error)
+        problem = one_line(error)
         if "URL fetch failure" in problem:
             raise ValueError(
                 f"the ImageNet weights of {name} cannot be fetched ({problem}). Where there is a network, download "
@@ -133,16 +134,14 @@ def _load_application(name, weights, input_shape):
 
 
 def _load_file(path, weights, input_shape):
-    if not path.is_file():
-        raise ValueError(f"encoder.backbone must be a .keras file; there is none at {path}")
     if weights is None:
         raise ValueError("encoder.weights=null is for names of keras.applications; the model of a file has its weights")
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-        if weights != "imagenet":
+    model = load_safely("encoder.backbone", path)
+    if weights != "imagenet":
+        try:
             model.load_weights(pathlib.Path(weights).expanduser())
-    except Exception as error:  # a damaged file raises what the unpacking happens to meet
-        raise ValueError(f"{path} cannot be loaded as a Keras model, safely: {_one_line(error)}") from error
+        except Exception as error:  # h5py and Keras raise what they meet
+            raise ValueError(f"{path} cannot take weights={weights}: {one_line(error)}") from error
     wanted = getattr(model, "input_shape", None)
     if not isinstance(wanted, tuple) or len(wanted) != 4:
         raise ValueError(f"{path} must take images [B, height, width, channels] and nothing else; it takes {wanted}")
@@ -164,8 +163,3 @@ def _short_timeout(seconds=20):
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _one_line(error, most=300):
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= most else text[:most] + " ..."
