@@ -44,10 +44,7 @@ def test_option_composes_and_builds(group, name):
     cfg = compose(f"{group}={name}", *NEEDED.get((group, name), []))
     if (group, name) not in NOT_BUILT_HERE:
         built = hydra.utils.instantiate(cfg[group], _convert_="all", **GIVEN.get((group, name), {}))
-        assert (built is None) == ((group, name) in {("miner", "none"), ("penalty", "none"), ("class_penalty", "none")})
-    if group == "data":
-        augment = hydra.utils.instantiate(cfg.augmentation, _convert_="all")
-        assert augment is None or augment.num_randoms > 0
+        assert (built is None) == (name == "none" and group in ("augmentation", "miner", "penalty", "class_penalty"))
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")))
@@ -57,13 +54,39 @@ def test_experiment_composes(name):
 
 @pytest.mark.parametrize(
     ("override", "value"),
-    [("loss.margin=0.1", 0.1), ("encoder.embedding_dim=64", 64), ("optimizer.learning_rate.peak=0.5", 0.5)],
+    [
+        ("loss.margin=0.1", 0.1),
+        ("encoder.embedding_dim=64", 64),
+        ("optimizer.learning_rate.peak=0.5", 0.5),
+        ("augmentation.rotation=10", 10),
+    ],
 )
 def test_overrides_read_the_way_a_person_would_guess(override, value):
     cfg = compose(override)
     for name in override.partition("=")[0].split("."):
         cfg = cfg[name]
     assert cfg == value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "augmentation"),
+    [
+        ([], "DrawingAugmentation"),
+        (["data=emoji_text"], "TokenSampling"),
+        (["data=image_folder"], None),
+        (["data=csv"], None),
+        (["experiment=fashion_mnist"], None),
+        (["augmentation=none"], None),
+        (["data=emoji_text", "augmentation=none"], None),
+        (["data=csv", "augmentation=drawing"], "DrawingAugmentation"),
+        (["augmentation=tokens", "data=csv"], "TokenSampling"),
+        (["experiment=fashion_mnist", "augmentation=drawing"], "DrawingAugmentation"),
+    ],
+)
+def test_data_chooses_an_augmentation_unless_told_another(overrides, augmentation):
+    augment = hydra.utils.instantiate(compose(*overrides).augmentation, _convert_="all")
+    assert (augment and type(augment).__name__) == augmentation
+    assert augment is None or augment.num_randoms > 0
 
 
 def test_one_distance_and_one_embedding_dim_reach_every_part_that_needs_them():

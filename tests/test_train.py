@@ -93,9 +93,8 @@ def test_every_loss_goes_from_data_to_report(configure, tmp_path, loss):
 
 
 def test_views_of_unlabelled_items_are_learnt_from(configure, tmp_path):
-    views = ["labels=items", "batch.samples=2", "batch.classes=8", "loss=triplet", "steps=4"]
-    augmentation = "augmentation={_target_:metric_learning.data.DrawingAugmentation}"
-    assert train.experiment(configure(*views, f"+{augmentation}"), tmp_path, resume=False) > 0.0
+    views = ["labels=items", "augmentation=drawing", "batch.samples=2", "batch.classes=8", "loss=triplet", "steps=4"]
+    assert train.experiment(configure(*views), tmp_path, resume=False) > 0.0
 
 
 def test_a_penalty_is_part_of_what_is_learnt(configure, tmp_path):

@@ -18,6 +18,7 @@ from metric_learning import command_line
         ("evaluation.ks=[1,6000]", "evaluation.ks must be from 1 to"),
         ("objective=test/map@r", "objective must be one of validation/recall@1, .*; got 'test/map@r'"),
         ("labels=items", "labels=items needs an augmentation"),
+        ("augmentation=tokens", "TokenSampling takes texts, and .* has images; choose augmentation=drawing, or none"),
         ("labels=none", "labels must be classes or items; got 'none'"),
         ("precision=float8", "precision must be one of float32, mixed_float16, mixed_bfloat16; got 'float8'"),
         ("distance=manhattan", "distance must be one of cosine, .*; got 'manhattan'"),

@@ -40,6 +40,7 @@ class DrawingAugmentation:
     grey: float = 0.2
     contrast: float = 0.2
 
+    takes = "images"
     num_randoms = 20  # uniform numbers that an image needs
 
     def __post_init__(self):
@@ -166,6 +167,8 @@ class TokenSampling:
     window: int = 96
     dropout: float = 0.5
 
+    takes = "texts"
+
     def __post_init__(self):
         if self.window < 1:
             raise ValueError(f"augmentation.window must be at least 1; got {self.window}")
@@ -187,3 +190,16 @@ class TokenSampling:
         taken = tf.gather(ids, columns, axis=1, batch_dims=1)
         kept = (offsets < lengths) & (randoms[:, 1:] >= self.dropout)
         return tf.where(kept, taken, 0)
+
+
+def check_fits(augment, source):
+    """Raises ValueError if an augmentation is for items of another kind than a `DataSource` has.
+
+    One that does not say what it takes, in an attribute `takes` of "images" or "texts", is trusted.
+    """
+    if getattr(augment, "takes", source.kind) != source.kind:
+        fitting = {"images": "drawing", "texts": "tokens"}[source.kind]
+        raise ValueError(
+            f"{type(augment).__name__} takes {augment.takes}, and {source.name} has {source.kind}; "
+            f"choose augmentation={fitting}, or none"
+        )

@@ -1,5 +1,7 @@
 """What a run learns from: the classes of its training items, or each item for itself."""
 
+from metric_learning.data.augmentation import check_fits
+
 
 def what_to_learn(source, labels, augment):
     """The training split of a source and the names of its classes.
@@ -13,12 +15,16 @@ def what_to_learn(source, labels, augment):
         `Split`, and a sequence of a name for each of its classes, in ascending order of their labels.
 
     Raises:
-        ValueError: other labels; items without an augmentation, of which all views would be one.
+        ValueError: other labels; an augmentation for other items; items without one, of which all views would be one.
     """
+    check_fits(augment, source)
     if labels == "classes":
         return source.train, source.names_of(source.train)
     if labels != "items":
         raise ValueError(f"labels must be classes or items; got {labels!r}")
     if augment is None:
-        raise ValueError("labels=items needs an augmentation, or the views of an item would be one; data has none")
+        raise ValueError(
+            "labels=items needs an augmentation, or the views of an item would be one; "
+            "choose augmentation=drawing for images, augmentation=tokens for texts"
+        )
     return source.train.without_labels(), source.train.captions
