@@ -1,13 +1,17 @@
 """The pairwise distances that loss, miner, evaluation and search share.
 
 Every distance grows with difference. All of them come from one matrix product, so memory is [B, M] and never [B, M, D],
-and all have a finite gradient where two rows are equal or a row is zero.
+and all have a finite gradient where two rows are equal or a row is zero. Equal rows are at exactly 0 (of `dot` and of
+the cosine of zero rows, which have no direction, that is not the definition), though a product rounds.
 """
 
 import contextlib
 import contextvars
 
 import tensorflow as tf
+
+# Columns that show that no two rows of a batch are equal, which is nearly always so, and then there is no more to do.
+FIRST_COLUMNS = 8
 
 _SHARED = contextvars.ContextVar("shared", default=None)
 
@@ -43,7 +47,7 @@ def _normalize(rows):
     largest = tf.where(is_zero, 1.0, largest)
     scaled = rows / largest
     squares = tf.reduce_sum(tf.square(scaled), axis=-1, keepdims=True)
-    inverse = tf.where(is_zero, 0.0, tf.math.rsqrt(tf.where(is_zero, 1.0, squares)))
+    inverse = tf.where(is_zero, 0.0, _inverse_roots(tf.where(is_zero, 1.0, squares)))
     unit = scaled * inverse
 
     def grad(upstream):  # by hand: half the operations, which is what small batches spend their time on
@@ -51,6 +55,15 @@ def _normalize(rows):
         return (upstream - unit * along) * (inverse / largest)
 
     return unit, grad
+
+
+def _inverse_roots(squares):
+    """1 / sqrt of [..., 1], the same for equal numbers wherever they stand.
+
+    On CPUs the last few numbers of a tensor, which fill no vector register, are computed by another formula that rounds
+    otherwise. Written 16 times side by side, as many as the widest register holds, there are no such numbers.
+    """
+    return tf.math.rsqrt(tf.repeat(squares, 16, axis=-1))[..., :1]
 
 
 @tf.custom_gradient
@@ -61,16 +74,69 @@ def clip(values, low, high):
 
 def cosine(embeddings, ref_embeddings):
     """1 - cos(x, y), in [0, 2]; a zero row is at distance 1 from everything."""
-    cosines = tf.matmul(normalize(embeddings), normalize(ref_embeddings), transpose_b=True)
-    return clip(1.0 - cosines, 0.0, 2.0)  # as rounding takes equal rows to 1 + 1e-7
+    unit = normalize(embeddings)
+    ref_unit = unit if ref_embeddings is embeddings else normalize(ref_embeddings)
+    # Minus the rows, which are fewer than the cosines.
+    distances = clip(1.0 + tf.matmul(-unit, ref_unit, transpose_b=True), 0.0, 2.0)
+    own = 1.0 - tf.round(tf.reduce_sum(tf.square(unit), axis=-1))  # 0, or 1 of a zero row
+    return _put_where_equal(own, distances, unit, ref_unit)
 
 
 def squared_euclidean(embeddings, ref_embeddings):
     """|x - y|^2, at least 0; absolute error about 1e-7 times the squared norms, as the product form cancels."""
     squares = tf.reduce_sum(tf.square(embeddings), axis=-1)
     ref_squares = tf.reduce_sum(tf.square(ref_embeddings), axis=-1)
-    products = tf.matmul(embeddings, ref_embeddings, transpose_b=True)
-    return tf.nn.relu(squares[:, None] + ref_squares[None, :] - 2.0 * products)
+    products = tf.matmul(-2.0 * embeddings, ref_embeddings, transpose_b=True)
+    distances = squares[:, None] + ref_squares[None, :] + products
+    own = tf.where(tf.reduce_all(tf.math.is_finite(embeddings), axis=-1), 0.0, float("nan"))
+    return tf.nn.relu(_put_where_equal(own, distances, embeddings, ref_embeddings))
+
+
+def _put_where_equal(values, distances, rows, refs):
+    """The distances with other values where the two rows are equal, and the gradient that they had.
+
+    Args:
+        values: [B], one for each of the rows.
+        distances: [B, M].
+        rows: [B, D] float32.
+        refs: [M, D] float32; the tensor `rows` itself where these are compared with each other.
+    """
+    among_themselves = refs is rows
+
+    @tf.custom_gradient
+    def put(values, distances, rows, refs):
+        def hashes(num_columns=None):
+            of_rows = _hashes(rows[:, :num_columns])
+            return of_rows, of_rows if among_themselves else _hashes(refs[:, :num_columns])
+
+        def compare_all():
+            of_rows, of_refs = hashes()
+            return tf.where(tf.equal(of_rows[:, None], of_refs[None, :]), values[:, None], distances)
+
+        firsts = hashes(FIRST_COLUMNS)
+        firsts = tf.sort(firsts[0] if among_themselves else tf.concat(firsts, axis=0))
+        if among_themselves:
+            distances = tf.linalg.set_diag(distances, values)
+        some_may_be_equal = tf.reduce_any(tf.equal(firsts[1:], firsts[:-1]))
+        found = tf.cond(some_may_be_equal, compare_all, lambda: distances)
+        return found, lambda upstream: (None, upstream, None, None)
+
+    return put(values, distances, rows, refs)
+
+
+def _hashes(rows):
+    """A number for each row, [B] int64 of [B, D] float32: the same for equal rows, else another but once in 2^60.
+
+    As sums of integers wrap around, they do not depend on the order of the summands, as sums of floats do.
+    """
+    bits = tf.bitcast(tf.where(tf.equal(rows, 0.0), 0.0, rows), tf.int32)  # 0 and -0 are equal
+    # Each place and what it holds make one number, which two odd factors scatter: else rows of few different entries,
+    # or rows of the same ones in another order, had sums in common.
+    places = tf.range(tf.shape(rows, out_type=tf.int64)[1])
+    numbers = tf.cast(bits, tf.int64) + 2**32 * places
+    for factor in (-7046029254386353131, -4658895280553007687):
+        numbers = tf.bitwise.bitwise_xor(numbers, tf.bitwise.right_shift(numbers, 32)) * factor
+    return tf.reduce_sum(numbers, axis=1)
 
 
 def euclidean(embeddings, ref_embeddings):
@@ -97,11 +163,15 @@ def snr(embeddings, ref_embeddings):
     Reference: Yuan et al., "Signal-to-Noise Ratio: A Robust Distance Metric for Deep Metric Learning", CVPR 2019,
     eq. 3.
     """
-    centred = embeddings - tf.reduce_mean(embeddings, axis=-1, keepdims=True)
-    ref_centred = ref_embeddings - tf.reduce_mean(ref_embeddings, axis=-1, keepdims=True)
-    signal = tf.reduce_sum(tf.square(centred), axis=-1, keepdims=True)
-    noise = squared_euclidean(centred, ref_centred)
+    centered = _center(embeddings)
+    ref_centered = centered if ref_embeddings is embeddings else _center(ref_embeddings)
+    signal = tf.reduce_sum(tf.square(centered), axis=-1, keepdims=True)
+    noise = squared_euclidean(centered, ref_centered)
     return _over_signal(noise, signal)
+
+
+def _center(rows):
+    return rows - tf.reduce_mean(rows, axis=-1, keepdims=True)
 
 
 def _over_signal(noise, signal):
@@ -176,7 +246,10 @@ def rowwise(first, second, *, distance="cosine"):
     if not first.shape.is_compatible_with(second.shape):
         raise ValueError(f"rows must come in equal shapes; got {first.shape} and {second.shape}")
     if distance == "cosine":
-        return clip(1.0 - tf.reduce_sum(normalize(first) * normalize(second), axis=-1), 0.0, 2.0)
+        unit, second_unit = normalize(first), normalize(second)
+        distances = clip(1.0 - tf.reduce_sum(unit * second_unit, axis=-1), 0.0, 2.0)
+        equal = tf.reduce_all(tf.equal(unit, second_unit), axis=-1) & tf.reduce_any(unit != 0.0, axis=-1)
+        return tf.where(equal, tf.stop_gradient(distances) * 0.0, distances)
     if distance == "dot":
         return -tf.reduce_sum(first * second, axis=-1)
     differences = first - second

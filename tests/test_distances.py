@@ -1,5 +1,7 @@
 """Each distance against its definition in float64 loops, and its gradient where a formula would divide by zero."""
 
+import functools
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from metric_learning.distances import DISTANCES, check_distance, normalize, pairwise, rowwise
+from metric_learning.losses import Contrastive
+from miners import Angular
 
 
 def dot(x, y):
@@ -110,6 +114,109 @@ def test_the_gradient_at_distance_zero_is_zero():
         total = tf.reduce_sum(pairwise(rows, distance="euclidean"))
     assert total == 0.0
     assert not np.any(tape.gradient(total, rows))
+
+
+ZERO_FOR_EQUAL_ROWS = sorted(set(DISTANCES) - {"dot"})
+every_zero = pytest.mark.parametrize("distance", ZERO_FOR_EQUAL_ROWS)
+graph_and_xla = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+
+
+def repeated(dim, kind, size=1.0, num_rows=57):
+    """[num_rows, dim] float32, of which every row stands there several times, and which is which."""
+    rng = np.random.default_rng(25)
+    different = rng.normal(size=(19, dim)) * size
+    if kind == "sparse":  # like the output of a ReLU: nothing, or 0 with either sign, in the columns that come first
+        different[:, : dim // 3] = 0.0
+    which = rng.permutation(np.arange(num_rows) % len(different))
+    rows = different[which].astype(np.float32)
+    return np.where(rows == 0.0, np.copysign(0.0, rng.normal(size=rows.shape)), rows).astype(np.float32), which
+
+
+@graph_and_xla
+@every_zero
+@pytest.mark.parametrize("dim", [3, 127, 2048])
+def test_equal_rows_and_only_these_are_at_distance_zero(distance, dim, jit_compile):
+    @functools.partial(tf.function, jit_compile=jit_compile)
+    def compared(rows, refs):
+        return pairwise(rows, distance=distance), pairwise(rows, refs, distance=distance)
+
+    for size in (1e-3, 1.0, 1e8):
+        for kind in ("dense", "sparse"):
+            rows, which = repeated(dim, kind, size)
+            chosen = np.random.default_rng(26).permutation(len(rows))[:41]
+            among_themselves, to_refs = compared(rows, rows[chosen])
+            equal = np.equal.outer(which, which)
+            np.testing.assert_array_equal(among_themselves == 0.0, equal)
+            np.testing.assert_array_equal(to_refs == 0.0, equal[:, chosen])
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean"])
+def test_rows_that_differ_in_one_entry_keep_their_distances(distance):
+    same_start = np.tile(np.random.default_rng(27).integers(-64, 64, size=(1, 40)), (30, 1)) / 64
+    same_start[:, -1] += np.arange(30) / 64
+    zeros_and_ones = np.array(list(itertools.product([0.0, 1.0], repeat=9)))
+    orders = np.array(list(itertools.permutations([-2.0, 0.5, 1.0, 2.0, 3.0])))
+    for rows in (same_start, zeros_and_ones, orders):  # whose distances float32 computes exactly
+        expected = np.square(rows[:, None] - rows).sum(axis=2)
+        expected = np.sqrt(expected) if distance == "euclidean" else expected
+        np.testing.assert_allclose(pairwise(rows, distance=distance), expected, rtol=1e-6)
+
+
+@every_zero
+def test_duplicates_leave_the_gradient_of_other_pairs_alone(distance):
+    rows, which = repeated(16, "dense")
+    others = np.not_equal.outer(which, which)
+    variable = tf.Variable(rows)
+    with tf.GradientTape(persistent=True) as tape:
+        compared = tf.reduce_sum(tf.boolean_mask(pairwise(variable, distance=distance), others))
+        first, second = (tf.gather(variable, place) for place in np.nonzero(others))
+        one_by_one = tf.reduce_sum(rowwise(first, second, distance=distance))
+    gradient, expected = (tf.convert_to_tensor(tape.gradient(total, variable)) for total in (compared, one_by_one))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
+
+
+@graph_and_xla
+@pytest.mark.parametrize("dim", [3, 128])
+@pytest.mark.parametrize("num_rows", [15, 505])
+def test_normalize_does_the_same_wherever_a_row_stands(num_rows, dim, jit_compile):
+    rows = np.tile(np.random.default_rng(28).normal(size=(1, dim)), (num_rows, 1)).astype(np.float32)
+    unit = tf.function(normalize, jit_compile=jit_compile)(rows).numpy()
+    np.testing.assert_array_equal(unit, unit[:1].repeat(num_rows, axis=0))
+
+
+@every_zero
+def test_equal_rows_of_the_same_place_are_at_distance_zero(distance):
+    rows = np.random.default_rng(29).normal(size=(400, 37)).astype(np.float32)
+    np.testing.assert_array_equal(rowwise(rows, rows, distance=distance), 0.0)
+    np.testing.assert_array_equal(rowwise(rows, 2.0 * rows, distance="cosine"), 0.0)
+
+
+def test_a_zero_row_has_no_direction_in_common_with_another():
+    assert rowwise([[0.0, 0.0]], [[0.0, 0.0]], distance="cosine")[0] == 1.0
+
+
+@every_zero
+def test_a_loss_that_averages_the_active_pairs_counts_no_duplicates(distance):
+    rows, labels = repeated(64, "dense")
+    labels[labels == 1] = 0  # so that a class has pairs of unequal rows too
+    loss = Contrastive(negative_margin=0.9, squared=False, average="active", distance=distance)
+    distances = loops(rows.astype(np.float64), rows.astype(np.float64), distance)
+    distances[np.all(rows[:, None] == rows, axis=2)] = 0.0
+    same = np.equal.outer(labels, labels) & ~np.eye(len(rows), dtype=bool)
+    pulls = distances[same & (distances > 0.0)]
+    pushes = 0.9 - distances[(distances < 0.9) & np.not_equal.outer(labels, labels)]
+    expected = pulls.mean() + (pushes.mean() if len(pushes) else 0.0)
+    np.testing.assert_allclose(loss(labels, rows), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared_euclidean"])
+def test_a_duplicate_is_seen_under_no_angle(distance):
+    rows, labels = repeated(64, "dense")
+    same = np.equal.outer(labels, labels)
+    selected = Angular(angle=1e-6, distance=distance)(
+        pairwise(rows, distance=distance), same & ~np.eye(len(rows), dtype=bool), ~same
+    )
+    assert not np.any(selected.weights)
 
 
 def test_cosine_stays_in_its_range_and_puts_a_zero_row_at_one():
