@@ -6,7 +6,11 @@ python train.py resume=outputs/RUN
 """
 
 import contextlib
+import signal
 import time
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Ctrl-C while the rest is imported ends quietly
 
 import hydra
 from omegaconf import OmegaConf

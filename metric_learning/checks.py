@@ -1,5 +1,7 @@
 """Checks of hyperparameters: each error names the argument, what was expected and what came."""
 
+import math
+
 AVERAGES = ("selected", "active")
 
 
@@ -15,17 +17,26 @@ def check_choice(choices, **arguments):
             raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
+def check_finite(**arguments):
+    """Raises ValueError naming the first of the numbers that is infinite or NaN."""
+    for name, value in arguments.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be finite; got {value}")
+
+
 def check_not_negative(**arguments):
     """Raises ValueError naming the first of the numbers that is below 0."""
     for name, value in arguments.items():
-        if not value >= 0:
+        check_finite(**{name: value})
+        if value < 0:
             raise ValueError(f"{name} must be at least 0; got {value}")
 
 
 def check_positive(**arguments):
     """Raises ValueError naming the first of the numbers that is not above 0."""
     for name, value in arguments.items():
-        if not value > 0:
+        check_finite(**{name: value})
+        if value <= 0:
             raise ValueError(f"{name} must be above 0; got {value}")
 
 
@@ -39,5 +50,6 @@ def check_within(low, high, **arguments):
 def check_whole(least, **arguments):
     """Raises ValueError naming the first of the numbers that is no whole one of at least `least`."""
     for name, value in arguments.items():
+        check_finite(**{name: value})
         if value < least or value != int(value):
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value}")

@@ -5,45 +5,77 @@ The only file of the library that knows Hydra. `train.py` gives `start` its `hyd
 
 import contextlib
 import functools
+import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
+import signal
 import sys
 import time
+import traceback
 import warnings
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metric_learning.run_folder import Claim, new_folder, write_whole
+from metric_learning.settings import check_settings, check_targets
+
 CONF = pathlib.Path(__file__).parent.with_name("conf")
 LAST = pathlib.PurePath("checkpoints", "last.npz")
+FAILURE = "failure.txt"
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR" in os.environ
+KNOWN_ERRORS = (ValueError, ArithmeticError, OSError, hydra.errors.HydraException, OmegaConfBaseException)
+# What else must be installed for an option that a Hydra plugin brings.
+PLUGINS = {"optuna": '-c constraints.txt -e ".[sweep]"', "submitit_slurm": "hydra-submitit-launcher"}
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
+claims = {}
 
 
-@functools.cache
 def run_folder(resume):
     """The folder to resume, or a new one named after the time."""
-    folder = pathlib.Path(resume or time.strftime("outputs/%Y-%m-%d_%H-%M-%S"))
-    if not resume and folder.exists():  # two runs started in one second
-        folder = folder.with_name(f"{folder.name}_{os.getpid()}")
-    return str(folder)
+    return str(resume or new_folder(time.strftime("outputs/%Y-%m-%d_%H-%M-%S")))
+
+
+def sweep_folder():
+    """A new folder for a sweep, named after the time."""
+    return str(new_folder(time.strftime("outputs/sweeps/%Y-%m-%d_%H-%M-%S")))
 
 
 def hydra_folder(resume, folder):
-    """Where in the folder Hydra writes: not over what a run that is there already was started with."""
-    if resume:
-        return ".hydra/resumed"
-    return ".hydra/refused" if (pathlib.Path(folder) / LAST).exists() else ".hydra"
+    """Where in the folder Hydra writes: not over what a run that is there already was started with.
+
+    Hydra asks right before it writes, so here the folder is taken.
+    """
+    if claim(folder) or (not resume and (pathlib.Path(folder) / LAST).exists()):
+        return ".hydra/refused"
+    return ".hydra/resumed" if resume else ".hydra"
 
 
-OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
-OmegaConf.register_new_resolver("hydra_folder", hydra_folder, replace=True)
+def claim(folder):
+    """Takes a folder for this process; returns why that cannot be, or None."""
+    folder = pathlib.Path(folder)
+    if folder not in claims:
+        task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+        worker = "".join(f"-{task[key]}" for key in ("type", "index") if key in task)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            claims[folder] = Claim(folder, f".lock{worker}")
+        except ValueError as error:
+            claims[folder] = error
+    return claims[folder] if isinstance(claims[folder], ValueError) else None
+
+
+for resolver in (run_folder, sweep_folder, hydra_folder):
+    OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
 def start(main):
@@ -55,8 +87,17 @@ def start(main):
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra itself ends the program, with 1 and several lines
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on: `train.py --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         stop_if_input_was_wrong(error)
         raise
@@ -70,30 +111,75 @@ def run(experiment, cfg):
         cfg: the configuration of the command line.
 
     Returns:
-        What the experiment returns.
+        What the experiment returns; in a sweep None for one that failed, so that the others go on.
     """
     hydra_config = HydraConfig.get()
     folder = pathlib.Path(hydra_config.runtime.output_dir)
-    taken = cfg.resume is None and (folder / LAST).exists()
+    overrides = list(hydra_config.overrides.task)
+    in_sweep = hydra_config.mode == RunMode.MULTIRUN
+    if in_sweep:
+        print(f"run {hydra_config.job.num}: {' '.join(overrides)}", flush=True)
+    taken = claim(folder)
+    if not taken and cfg.resume is None and (folder / LAST).exists():
+        taken = ValueError(f"{folder} holds a run; go on with it by resume={folder}, or choose another folder")
     try:
         if taken:
-            raise ValueError(f"{folder} holds a run; go on with it by resume={folder}, or choose another folder")
-        if cfg.resume is None:
-            return experiment(cfg, folder, resume=False)
-        return experiment(configuration_of(folder, hydra_config.overrides.task), folder, resume=True)
+            raise taken
+        if cfg.resume is not None:
+            return experiment(configuration_of(folder, overrides), folder, resume=True)
+        settings = OmegaConf.to_container(cfg, resolve=True)
+        check_settings(settings, OmegaConf.to_container(shipped(overrides), resolve=True))
+        # Whoever names code on the command line trusts it.
+        check_targets(settings, [*cfg.trusted, *re.findall(r"[\w.]+", " ".join(overrides))])
+        return experiment(cfg, folder, resume=False)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         began = (folder / LAST).exists() and not taken
         if not began:
             remove_what_hydra_wrote(folder, hydra_config.output_subdir)
-        # In a sweep the sweeper decides whether the other runs go on.
-        if hydra_config.mode == RunMode.RUN and (cfg.resume or not began or isinstance(error, ArithmeticError)):
+        if began and isinstance(error, OSError):
+            error.add_note(f"; once that is mended, go on with: python train.py resume={folder}")
+        # After training began, an error is hardly in the input, unless it is of numbers or files.
+        if not hasattr(error, "came_late"):
+            error.came_late = began and not cfg.resume and not isinstance(error, ArithmeticError | OSError)
+        if not in_sweep:
             stop_if_input_was_wrong(error)
-        error.came_late = began and not isinstance(error, ArithmeticError)  # and so was hardly in the input
-        raise
+            raise
+        note_failure(folder, error)
     except KeyboardInterrupt:
         if (folder / LAST).exists():
             print(f"stopped; go on with: python train.py resume={folder}", file=sys.stderr)
         sys.exit(130)
+    finally:
+        kept = claims.pop(folder, None)
+        if isinstance(kept, Claim):
+            kept.release()
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # if nothing is left in it
+
+
+def note_failure(folder, error):
+    """Says in one line why a run of a sweep failed, and leaves the whole of it in its folder."""
+    line = answer(error) if isinstance(error, KNOWN_ERRORS) else f"{type(error).__name__}: {error}"
+    print(f"run {folder.name} failed: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / FAILURE, "".join(traceback.format_exception(error)))
+
+
+class Sweep(Callback):
+    """Says at the end of a sweep how many of its runs failed; with 1 as the exit code unless a search goes by that."""
+
+    def on_multirun_end(self, config, **_):
+        folder = pathlib.Path(config.hydra.sweep.dir)
+        failed = sorted(folder.glob(f"*/{FAILURE}"), key=lambda path: (len(path.parent.name), path.parent.name))
+        if failed:
+            count = sum(1 for path in folder.iterdir() if path.is_dir())
+            names = ", ".join(path.parent.name for path in failed)
+            print(f"{len(failed)} of {count} runs failed ({names}); see {FAILURE} in {folder}/RUN", file=sys.stderr)
+            if config.hydra.sweeper._target_.endswith("BasicSweeper"):
+                sys.exit(1)
 
 
 def configuration_of(folder, overrides):
@@ -102,15 +188,46 @@ def configuration_of(folder, overrides):
     if not (folder / LAST).exists() or not file.exists():
         raise ValueError(f"resume must be the folder of a run with a checkpoint; there is none in {folder}")
     before = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
-    changes = [override for override in overrides if override not in before and not override.startswith("resume=")]
+    about_this = ("resume=", "trusted=")
+    changes = [override for override in overrides if override not in before and not override.startswith(about_this)]
     if changes:
         raise ValueError(f"a resumed run keeps its configuration; leave out {' '.join(changes)}, or start a new run")
-    return OmegaConf.load(file)
+    trusted = [override for override in overrides if override.startswith("trusted=")]
+    return load(file, OmegaConf.from_dotlist(trusted).get("trusted", ()))
+
+
+def load(file, trusted=()):
+    """The configuration of a finished run, if all code that it names is to be trusted.
+
+    Args:
+        file: config.yaml, in which nothing is left to be interpolated.
+        trusted: see `check_targets`; what the file itself says about trust does not count.
+    """
+    cfg = OmegaConf.load(file)
+    check_targets(OmegaConf.to_container(cfg), trusted)
+    if "${" in pathlib.Path(file).read_text(encoding="utf-8"):
+        raise ValueError(f"{file} must hold plain values, as runs leave it; it has an interpolation, ${{...}}")
+    return cfg
+
+
+def shipped(overrides):
+    """The configuration with the same options, and no setting changed.
+
+    Args:
+        overrides: of the command line; those that choose options count.
+    """
+    parsed = zip(OverridesParser.create().parse_overrides(overrides), overrides, strict=True)
+    choices = [text for override, text in parsed if (CONF / override.key_or_group).is_dir() or override.package]
+    if GlobalHydra.instance().is_initialized():
+        return hydra.compose("config", choices)
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return hydra.compose("config", choices)
 
 
 def remove_what_hydra_wrote(folder, output_subdir):
     """Leaves nothing of a run that never began, and touches nothing that was there before."""
-    shutil.rmtree(folder / output_subdir, ignore_errors=True)
+    if output_subdir is not None:
+        shutil.rmtree(folder / output_subdir, ignore_errors=True)
     for empty in (folder / ".hydra", folder):
         with contextlib.suppress(OSError):
             empty.rmdir()
@@ -119,12 +236,10 @@ def remove_what_hydra_wrote(folder, output_subdir):
 def choices_beside(key):
     """The settings that stand where `key` would stand."""
     parent = key.rpartition(".")[0]
-    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     # Other mistakes may wait in the other overrides.
-    choices = [word.partition(",")[0] for word in sys.argv[1:] if word.partition("=")[0] in groups]
+    choices = [word.partition(",")[0] for word in sys.argv[1:] if (CONF / word.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        cfg = hydra.compose("config", choices)
+    cfg = shipped(choices)
     settings = OmegaConf.select(cfg, parent) if parent else cfg
     if not OmegaConf.is_dict(settings):
         return f"neither is {parent}"
@@ -134,18 +249,44 @@ def choices_beside(key):
 
 def stop_if_input_was_wrong(error):
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
-    known = (ValueError, ArithmeticError, hydra.errors.HydraException, OmegaConfBaseException)
-    if not isinstance(error, known) or SHOW_TRACEBACK or getattr(error, "came_late", False):
-        return
+    if isinstance(error, KNOWN_ERRORS) and not SHOW_TRACEBACK and not getattr(error, "came_late", False):
+        print("train.py: error:", answer(error), file=sys.stderr)
+        sys.exit(2)
+
+
+def answer(error):
+    """One line about an error, for whoever gave the input."""
+    notes = "".join(getattr(error, "__notes__", ()))
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
         part = re.search(r"full_key: (\S+)", str(error))
         wrong_type = isinstance(error.__cause__, TypeError) and part
         error = ValueError(f"{part[1]}: {error.__cause__}") if wrong_type else error.__cause__
-    if isinstance(error, hydra.errors.MissingConfigException) and error.options:
+    if isinstance(error, OmegaConfBaseException) and isinstance(error.__cause__, OSError):
+        error = error.__cause__
+    text = str(error)
+    misspelt = re.match("Could not override '([^']+)'", text)
+    ambiguous = re.match("Ambiguous value for argument '(.*)'\n", text)
+    if isinstance(error, hydra.errors.OverrideParseException):
+        text = in_quotes(error.override)
+    elif ambiguous:
+        text = f"{in_quotes(ambiguous[1])}, or -m to run with each"
+    elif misspelt:
+        text = f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}"
+    elif isinstance(error, hydra.errors.MissingConfigException) and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        error = ValueError(f"{group} must be one of {', '.join(error.options)}; got {option!r}")
-    misspelt = re.match("Could not override '([^']+)'", str(error))
-    if misspelt:
-        error = ValueError(f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}")
-    print("train.py: error:", " ".join(str(error).split()), file=sys.stderr)
-    sys.exit(2)
+        text = f"{group} must be one of {', '.join(error.options)}; got {option!r}"
+        if group in ("hydra/launcher", "hydra/sweeper"):
+            package = PLUGINS.get(option, f"hydra-{option.split('_')[0]}-{group.rpartition('/')[2]}")
+            text += f"; if it is one of Hydra's, it comes with: pip install {package}"
+    return " ".join(text.split()) + notes
+
+
+def in_quotes(override):
+    """What to type instead of an override with characters that mean something to Hydra."""
+    key, is_setting, value = override.partition("=")
+    for quote in ('"', "'") if is_setting else ():
+        proposal = f"{key}={quote}{value}{quote}"
+        with contextlib.suppress(hydra.errors.HydraException):
+            if OverridesParser.create().parse_overrides([proposal])[0].value() == value:
+                return f"{override} has characters that need quotes; write {shlex.quote(proposal)}"
+    return f'{override} cannot be read; expected key=value, with values such as 0.1, [1,2] or "any text" in quotes'

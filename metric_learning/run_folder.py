@@ -1,13 +1,70 @@
 """What a run leaves in its folder besides pictures and checkpoints: plain, whole, readable files."""
 
+import contextlib
 import importlib.metadata
+import itertools
 import json
+import os
 import pathlib
 import platform
 import subprocess
 import sys
 
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing keeps a second run out
+    fcntl = None
+
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "hydra-core", "wandb", "faiss-cpu", "numpy")
+
+
+def new_folder(path):
+    """Makes a folder that nobody has: the path, or the first of path_2, path_3, ... that is free.
+
+    Returns:
+        pathlib.Path.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        folder = path if number == 1 else path.with_name(f"{path.name}_{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+
+
+class Claim:
+    """A folder kept for this process until `release`, or until it ends, however it does.
+
+    Args:
+        folder: there already.
+        name: of the lock file in it; each worker of a cluster has its own.
+
+    Raises:
+        ValueError: another process has it.
+    """
+
+    def __init__(self, folder, name=".lock"):
+        self.path = pathlib.Path(folder) / name
+        self.file = self.path.open("a+", encoding="utf-8")
+        try:
+            if fcntl is not None:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.file.seek(0)
+            owner = self.file.read()
+            self.file.close()
+            raise ValueError(f"{folder} is in use by process {owner}; wait for its end, or choose another") from None
+        except OSError:  # a file system without locks
+            pass
+        self.file.truncate(0)
+        self.file.write(str(os.getpid()))
+        self.file.flush()
+
+    def release(self):
+        """Leaves the folder to others, and no trace."""
+        self.path.unlink(missing_ok=True)
+        self.file.close()
 
 
 def write_json(path, data):

@@ -2,6 +2,7 @@
 
     python scripts/evaluate.py run=outputs/RUN
     python scripts/evaluate.py run=outputs/RUN evaluation.ks=[1,10,100]
+    python scripts/evaluate.py run=outputs/RUN trusted=[mynet]            # of an encoder of your own, or anybody's
 
 Prints the table of the run: validation and test, by the saved encoder, and as they were before training. If the
 evaluation is the run's own, it checks that the scores are those of its metrics.json.
@@ -16,18 +17,21 @@ from omegaconf import OmegaConf
 
 
 def main(arguments):
-    options = OmegaConf.merge({"run": None, "evaluation": {}}, OmegaConf.from_dotlist(arguments))
-    if set(options) != {"run", "evaluation"} or options.run is None:
-        raise ValueError("expected run=FOLDER, and if wanted evaluation.KEY=VALUE")
+    options = OmegaConf.merge({"run": None, "evaluation": {}, "trusted": []}, OmegaConf.from_dotlist(arguments))
+    if set(options) != {"run", "evaluation", "trusted"} or options.run is None:
+        raise ValueError("expected run=FOLDER, and if wanted evaluation.KEY=VALUE and trusted=[PACKAGE]")
     folder = pathlib.Path(options.run)
     if not (folder / "metrics.json").exists():
         raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
-    cfg = OmegaConf.load(folder / "config.yaml")
+
+    from metric_learning import command_line
+
+    cfg = command_line.load(folder / "config.yaml", options.trusted)
     unknown = set(options.evaluation) - set(cfg.evaluation)
     if unknown:
         raise ValueError(f"evaluation has {', '.join(cfg.evaluation)}; got {', '.join(sorted(unknown))}")
+    command_line.check_settings(*map(OmegaConf.to_container, (options.evaluation, cfg.evaluation)), "evaluation")
 
-    import metric_learning  # noqa: F401  # isort: skip  imports TensorFlow, without its noise
     import keras
     import tensorflow as tf
 
@@ -36,8 +40,8 @@ def main(arguments):
 
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(cfg.precision)
-    judge = hydra.utils.instantiate(OmegaConf.merge(cfg.evaluation, options.evaluation), _convert_="all")
-    source = hydra.utils.instantiate(cfg.data, _convert_="all")
+    judge = command_line.build(OmegaConf.merge(cfg.evaluation, options.evaluation))
+    source = command_line.build(cfg.data)
     if source.vocabulary not in (None, Vocabulary.load(folder / "vocabulary.json") if source.vocabulary else None):
         raise ValueError(f"the data have changed: their vocabulary is not that of {folder}/vocabulary.json")
     encoder = keras.models.load_model(folder / "encoder.keras")

@@ -22,7 +22,7 @@ FLOOR_1 = {
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
     "metric_learning": {"metric_learning.encoders", "metric_learning.penalties"},  # for Keras to know their layers
-    "metric_learning.command_line": set(),
+    "metric_learning.command_line": {"metric_learning.run_folder", "metric_learning.settings"},
     "metric_learning.checks": FLOOR_1,
     "metric_learning.distances": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,
@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "metric_learning.evaluation": FLOOR_1,
     "miners": FLOOR_1,
     "metric_learning.run_folder": set(),
+    "metric_learning.settings": set(),
     "metric_learning.training": FLOOR_1,
     "metric_learning.tracking": FLOOR_1,
 }

@@ -4,10 +4,17 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
 _META = "meta"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not there, is damaged, or is of another model; the message says which."""
+
+    came_late = False  # whenever it comes, it is about a file and not about the code
 
 
 def save(path, variables, meta):
@@ -25,11 +32,15 @@ def save(path, variables, meta):
     arrays = {f"{i:05d}": variable.numpy() for i, variable in enumerate(variables)}
     meta = {"names": [variable.path for variable in variables], **meta}
     unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # half a file on a full disk, which would keep it full
+        raise
 
 
 def restore(path, variables):
@@ -39,7 +50,31 @@ def restore(path, variables):
         The plain data.
 
     Raises:
-        ValueError: no such file, no checkpoint, or variables that differ from the saved ones; nothing is assigned then.
+        CheckpointError: see `read`, or variables that differ from the saved ones; nothing is assigned then.
+    """
+    meta, values = read(path)
+    saved = [tuple(value.shape) for value in values]
+    wanted = [tuple(variable.shape) for variable in variables]
+    if saved != wanted:
+        differing = [i for i, pair in enumerate(zip(saved, wanted, strict=False)) if pair[0] != pair[1]]
+        first = differing[0] if differing else min(len(saved), len(wanted))
+        raise CheckpointError(
+            f"{path} holds {len(saved)} variables and the model has {len(wanted)}; the first that differs is number "
+            f"{first}, saved {saved[first : first + 1]}, wanted {wanted[first : first + 1]}"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return meta
+
+
+def read(path):
+    """All that `save` wrote, every byte of it checked.
+
+    Returns:
+        The plain data, and the arrays of the variables.
+
+    Raises:
+        CheckpointError: no such file, no checkpoint, a byte that changed, or NaN in a variable.
     """
     path = pathlib.Path(path)
     try:
@@ -47,19 +82,11 @@ def restore(path, variables):
             meta = json.loads(file[_META].item())
             values = [file[f"{i:05d}"] for i in range(len(meta["names"]))]
     except FileNotFoundError:
-        raise ValueError(f"there is no checkpoint {path}") from None
-    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no checkpoint of this project, or is damaged: {error}") from None
-
-    saved = [tuple(value.shape) for value in values]
-    wanted = [tuple(variable.shape) for variable in variables]
-    if saved != wanted:
-        differing = [i for i, pair in enumerate(zip(saved, wanted, strict=False)) if pair[0] != pair[1]]
-        first = differing[0] if differing else min(len(saved), len(wanted))
-        raise ValueError(
-            f"{path} holds {len(saved)} variables and the model has {len(wanted)}; the first that differs is number "
-            f"{first}, saved {saved[first : first + 1]}, wanted {wanted[first : first + 1]}"
-        )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return meta
+        raise CheckpointError(f"there is no checkpoint {path}") from None
+    except (EOFError, KeyError, NotImplementedError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(f"{path} is no checkpoint of this project, or is damaged: {error}") from None
+    for name, value in zip(meta["names"], values, strict=True):
+        # Infinite are what some losses remember before their first batch.
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise CheckpointError(f"{path} is damaged: {name} has entries that are NaN")
+    return meta, values

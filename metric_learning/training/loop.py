@@ -110,6 +110,7 @@ class Loop:
         last, best = folder / LAST, folder / BEST
         block = compile_block(learner, split, plan, augment, jit_compile)
         if resume:
+            checkpoints.read(best)  # at once, and not when all is trained
             progress = Progress(**checkpoints.restore(last, state)["progress"])
         else:
             progress = Progress()
