@@ -66,6 +66,8 @@ class WandbTracking:
             config: plain nested dict.
             name: of the run.
         """
+        if self.mode != "online":  # or W&B tells its makers of it, by a host that an offline run must not ask for
+            os.environ["WANDB_ERROR_REPORTING"] = "false"
         import wandb
 
         folder = pathlib.Path(folder)
@@ -140,6 +142,10 @@ class WandbTracking:
         except Exception as error:  # whatever happens to the watcher, the run goes on
             warnings.warn(f"W&B failed and is left out from here on: {type(error).__name__}: {error}", stacklevel=3)
             self._run = None
+            with contextlib.suppress(Exception):  # or it tries again at exit, and fills a screen with why it cannot
+                import wandb
+
+                wandb.teardown()
 
 
 def _run_id(folder):

@@ -1,7 +1,12 @@
 """Tracking records a run, and whatever happens to it, the run goes on."""
 
 import json
+import os
 import pathlib
+import re
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -74,6 +79,59 @@ def test_tracker_that_breaks_is_left_out_with_one_warning(tmp_path):
         tracker.finish(summary={})
         tracker.close()
     assert len(caught) == 1
+
+
+LIVES = """
+import os, psutil, warnings
+from metric_learning.tracking import WandbTracking
+warnings.showwarning = lambda message, *_: print("warning:", message)
+tracker = WandbTracking()
+tracker.start(FOLDER, {}, name="a run")
+service, = [
+    process
+    for process in psutil.Process().children(recursive=True) + psutil.Process(1).children()
+    if "wandb-core" in process.name() and str(os.getpid()) in process.cmdline()
+]
+print("--no-observability" in service.cmdline())
+if KILLED:
+    service.kill()
+    service.wait()
+for step in range(1, 9):
+    tracker.log({"step": step, "train/loss": 0.5})
+tracker.finish(summary={})
+tracker.close()
+print("done")
+"""
+
+
+def lives(folder, killed, *before):
+    program = LIVES.replace("FOLDER", repr(str(folder))).replace("KILLED", repr(killed))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    command = [*before, sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300)
+
+
+@pytest.mark.slow
+def test_a_service_killed_in_mid_run_is_one_warning(tmp_path):
+    done = lives(tmp_path, True)
+    assert done.stdout.count("warning: W&B failed and is left out from here on") == 1, done
+    assert done.stdout.endswith("done\n") and len(done.stdout.splitlines()) == 3
+    assert done.stderr == "" and done.returncode == 0
+
+
+@pytest.mark.slow
+def test_an_offline_run_looks_no_host_up_and_connects_to_none(tmp_path):
+    """Seen by the system, as W&B's own process is not in Python."""
+    trace = tmp_path / "connects.txt"
+    watched = ["strace", "-f", "-qq", "-e", "trace=connect,sendto", "-o", str(trace)] if shutil.which("strace") else []
+    done = lives(tmp_path, False, *watched)
+    assert done.stdout == "True\ndone\n", done.stderr
+    if not watched:  # nothing but the service's word for it
+        return
+    text = trace.read_text(encoding="utf-8")
+    assert "AF_UNIX" in text  # W&B's service on this machine
+    outside = [line for line in text.splitlines() if "AF_INET" in line and not re.search(r'"(127\.|::1")', line)]
+    assert outside == []
 
 
 def test_unknown_mode_is_named():

@@ -206,7 +206,7 @@ def test_of_two_resumed_at_once_one_goes_on_and_one_is_refused(finish, start, sm
 @pytest.mark.slow
 def test_a_disk_that_fills_up_is_said_and_the_run_can_go_on(finish, start, small_run, tmp_path):
     folder = tmp_path / "run"
-    process = start(*small_run, "steps=2000", f"hydra.run.dir={folder}")
+    process = start(*small_run, "steps=300", f"hydra.run.dir={folder}")
     while process.poll() is None and not (folder / "history.csv").exists():
         time.sleep(0.01)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (3000, 3000))  # as good as a full disk
