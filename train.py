@@ -39,6 +39,7 @@ def experiment(cfg, folder, resume):
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
     from metric_learning.evaluation import check_objective, scores_by_column, scores_table, write_report
+    from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment, write_json, write_whole
     from metric_learning.tracking import NoTracking
@@ -57,20 +58,23 @@ def experiment(cfg, folder, resume):
     loss, penalty, augment = build(cfg.loss), build(cfg.penalty), build(cfg.augmentation)
     check_same_distance(cfg.distance, loss=loss.distance, evaluation=judge.distance)
     source = build(cfg.data)
-    train, names = what_to_learn(source, cfg.labels, augment)
-    plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
+    print(source.describe())
     with strategy.scope():
         encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)
         encoder = penalized(encoder, penalty)
+    # What trains of the encoder, and the data as that part sees it.
+    model, data = frozen_features(encoder, source) if cfg.frozen_features and augment is None else (encoder, source)
+    train, names = what_to_learn(data, cfg.labels, augment)
+    plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
+    with strategy.scope():
         loss.build(len(names), encoder.output_shape[-1], names)
         penalize_weights(loss.layers, build(cfg.class_penalty))
-        learner = Learner(encoder, loss)
+        learner = Learner(model, loss)
         learner.compile(build(cfg.optimizer))
-    print(source.describe())
     print(f"{folder}: {encoder.count_params():,} weights, batches of {cfg.batch.classes} x {cfg.batch.samples}")
 
     # Train. Every worker of several does; the first one keeps the books.
-    untrained = {name: judge(encoder, source, name) for name in ("validation", "test")}
+    untrained = {name: judge(model, data, name) for name in ("validation", "test")}
     check_objective(cfg.objective, untrained["validation"].scores)
     chief = is_chief(strategy.cluster_resolver)
     if chief and not resume:
@@ -85,7 +89,7 @@ def experiment(cfg, folder, resume):
             train,
             plan,
             folder=folder,
-            validate=lambda: judge(encoder, source, "validation").scores,
+            validate=lambda: judge(model, data, "validation").scores,
             augment=augment,
             jit_compile=cfg.jit_compile,
             resume=resume,
@@ -98,7 +102,7 @@ def experiment(cfg, folder, resume):
         # Judge, once, the best of what was trained.
         best_step = restore_best(folder, learner)
         encoder.save(folder / "encoder.keras")
-        trained = {name: judge(encoder, source, name) for name in ("validation", "test")}
+        trained = {name: judge(model, data, name) for name in ("validation", "test")}
 
         # Report.
         scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores

@@ -36,6 +36,8 @@ MAY_IMPORT = {
     "metric_learning.data": FLOOR_1,
     "metric_learning.evaluation": FLOOR_1,
     "miners": FLOOR_1,
+    "metric_learning.frozen_features": FLOOR_1
+    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.evaluation"},
     "metric_learning.run_folder": set(),
     "metric_learning.settings": set(),
     "metric_learning.training": FLOOR_1,

@@ -21,8 +21,8 @@ class Split:
     """Items of one split, in a fixed order.
 
     Attributes:
-        inputs: what the encoder takes: uint8 images [n, height, width, channels], or int32 token
-            ids [n, length] with 0 for padding.
+        inputs: what the encoder takes: uint8 images [n, height, width, channels], int32 token
+            ids [n, length] with 0 for padding, or float32 features [n, F].
         labels: int64 [n], index into `DataSource.class_names`.
         captions: [n] what a person reads about an item: the text itself, or the name of the image.
 
@@ -35,10 +35,11 @@ class Split:
     captions: tuple[str, ...]
 
     def __post_init__(self):
-        expected = "uint8 images [n, height, width, channels] or int32 token ids [n, length]"
+        expected = "uint8 images [n, height, width, channels], int32 token ids [n, length] or float32 features [n, F]"
         if not isinstance(self.inputs, np.ndarray) or (self.inputs.dtype, self.inputs.ndim) not in (
             (np.uint8, 4),
             (np.int32, 2),
+            (np.float32, 2),
         ):
             raise ValueError(f"inputs must be {expected}, got {_shape_and_dtype(self.inputs)}")
         if not isinstance(self.labels, np.ndarray) or (self.labels.dtype, self.labels.ndim) != (

@@ -82,6 +82,8 @@ class Loop:
     ):
         """Trains to the end; the best weights are then in `folder`, see `restore_best`.
 
+        Where nothing of the learner trains it takes no step.
+
         Args:
             learner: compiled `Learner`, built in the scope of its strategy, under which it trains.
             split: training data with arrays `inputs` [n, ...] and `labels` [n].
@@ -127,8 +129,10 @@ class Loop:
             dynamic_ncols=True,
             mininterval=0.5 if sys.stderr.isatty() else 10.0,
         )
+        # An encoder may be there to be judged alone.
+        steps = self.steps if learner.trainable_variables else 0
         with bar:
-            while progress.step < self.steps and not self._out_of_patience(progress):
+            while progress.step < steps and not self._out_of_patience(progress):
                 row = self._train_block(block, plan, progress)
                 bar.set_postfix_str(
                     f"loss {row['train/loss']:.4f}, active {row['train/active_fraction']:.2f}, "

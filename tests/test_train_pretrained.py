@@ -1,0 +1,54 @@
+"""Runs on pretrained backbones, as their user lives them."""
+
+import json
+import pathlib
+
+import hydra
+import keras
+import numpy as np
+import pytest
+
+import train
+
+CONF = pathlib.Path(__file__).parent.parent / "conf"
+
+
+@pytest.fixture
+def pretrained_run(small_run, tmp_path, monkeypatch):
+    """`pretrained_run(name, *overrides)`: the scores of a small run on a small backbone, in the folder of that name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, strides=2, padding="same")(images))
+    keras.Model(images, keras.layers.Conv2D(6, 3, strides=2, padding="same")(x)).save(tmp_path / "backbone.keras")
+
+    def run(name, *overrides, resume=False):
+        chosen = [override for override in small_run if not override.startswith("encoder.widths")]
+        chosen += ["encoder=pretrained", f"encoder.backbone={tmp_path / 'backbone.keras'}", *overrides]
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            cfg = hydra.compose("config", chosen)
+        train.experiment(cfg, tmp_path / name, resume)
+        return json.loads((tmp_path / name / "metrics.json").read_text())
+
+    return run
+
+
+def test_a_head_on_a_frozen_backbone_trains_on_features_and_is_saved_whole(pretrained_run, tmp_path):
+    once = pretrained_run("once")
+    assert len(list((tmp_path / "cache/metric_learning/features").iterdir())) == 3
+    assert once == pretrained_run("again")
+    pretrained_run("anew", "frozen_features=false")
+    pretrained_run("short", "steps=1")
+    noise = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
+    embeddings = {
+        name: keras.models.load_model(tmp_path / name / "encoder.keras")(noise).numpy()
+        for name in ("once", "again", "anew", "short")
+    }
+    np.testing.assert_array_equal(embeddings["once"], embeddings["again"])
+    np.testing.assert_allclose(embeddings["once"], embeddings["anew"], atol=1e-5)
+    assert np.abs(embeddings["once"] - embeddings["short"]).max() > 1e-3
+
+
+def test_where_nothing_trains_the_backbone_is_judged_as_it_is(pretrained_run):
+    scores = pretrained_run("bare", "encoder.embedding_dim=null")
+    assert scores["best_step"] == 0 and scores["test/map@r"] == scores["untrained/test/map@r"]
