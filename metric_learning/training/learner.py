@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.steps import at_step
 
 
@@ -98,7 +99,7 @@ class Learner(keras.Model):
             loss, active_fraction = self.losses_of(embeddings, labels, sample_weight)
             # Every replica holds the loss of the whole batch, and the optimizer adds up their gradients.
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
-        gradients = tape.gradient(scaled, self.trainable_variables)
+        gradients = sum_repeated_ids(tape.gradient(scaled, self.trainable_variables), self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return loss, active_fraction
 
