@@ -20,6 +20,7 @@ def pretrained(
     backbone,
     weights="imagenet",
     train="head",
+    any_size=False,
     pooling="avg",
     hidden=(),
     dropout=0.0,
@@ -46,6 +47,7 @@ def pretrained(
             backbone without its top; None for fresh ones.
         train: which part of it trains: "head" leaves the backbone as it is, "all" trains all of it, "top:N" its last N
             stages; see `set_trained_part`.
+        any_size: take images of any height and width, so that training may see crops and judging whole images.
         pooling: of a feature map: "avg", "max", "avg+max", or "gem" with a learned power.
         hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`; with embedding_dim=None the pooled
             features are the embeddings.
@@ -65,13 +67,14 @@ def pretrained(
     if pooling not in POOLINGS:
         raise ValueError(f"encoder.pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
     input_shape = tuple(input_shape)
-    name, model, family = _load(str(backbone), weights, input_shape)
-    images = keras.Input(input_shape, name="images")
+    taken = (None, None, input_shape[-1]) if any_size else input_shape
+    name, model, family = _load(str(backbone), weights, taken)
+    images = keras.Input(taken, name="images")
     layer = Backbone(model, family, name=BACKBONE)
     try:
         features = layer(images)
     except Exception as error:  # what the layers of a strange model raise
-        raise ValueError(f"{name} cannot take images of shape {input_shape}: {one_line(error)}") from error
+        raise ValueError(f"{name} cannot take images of shape {taken}: {one_line(error)}") from error
     set_trained_part(layer, train, input_shape)
     embeddings = embedding_head(
         pool(features, pooling),
@@ -146,9 +149,11 @@ def _load_file(path, weights, input_shape):
     if not isinstance(wanted, tuple) or len(wanted) != 4:
         raise ValueError(f"{path} must take images [B, height, width, channels] and nothing else; it takes {wanted}")
     if any(side not in (None, given) for side, given in zip(wanted[1:], input_shape, strict=True)):
-        sizes = ["any" if side is None else side for side in wanted[1:]]
+        takes, got = (
+            ", ".join("any" if side is None else str(side) for side in sides) for sides in (wanted[1:], input_shape)
+        )
         raise ValueError(
-            f"{path} takes images of (height, width, channels) = ({', '.join(map(str, sizes))}); got {input_shape}. "
+            f"{path} takes images of (height, width, channels) = ({takes}); got ({got}). "
             "Set data.image_size and data.channels"
         )
     return model

@@ -139,6 +139,15 @@ def test_without_a_dense_layer_the_pooled_features_are_the_embeddings(file, pool
     np.testing.assert_allclose(encoder(IMAGES), expected[pooling], rtol=1e-4, atol=1e-6)
 
 
+def test_images_of_any_size_are_taken_if_asked_for(file):
+    fixed, free = build(file), build(file, any_size=True, train="top:1")
+    free.set_weights(fixed.get_weights())
+    np.testing.assert_allclose(free(IMAGES), fixed(IMAGES), atol=1e-6)
+    assert free(np.zeros((2, 24, 40, 3))).shape == (2, 5) and len(free.trainable_variables) == 6
+    with pytest.raises(ValueError, match="shape"):
+        fixed(np.zeros((2, 24, 40, 3)))
+
+
 def test_stages_are_the_resolutions(file):
     names = [[layer.name for layer in stage] for stage in stages(keras.models.load_model(file), (16, 16, 3))]
     assert names == [["conv4", "norm4"], ["conv6", "norm6"], ["conv8", "norm8"]]
@@ -223,6 +232,7 @@ def two_inputs():
         (None, {"vocabulary_size": 9}, "encoder=pretrained takes images"),
         (lambda: small_backbone(size=32), {}, r"takes images of .* = \(32, 32, 3\); got \(16, 16, 3\)"),
         (lambda: small_backbone(channels=1), {}, r"takes images of .* = \(any, any, 1\); got \(16, 16, 3\)"),
+        (lambda: small_backbone(size=16), {"any_size": True}, r"= \(16, 16, 3\); got \(any, any, 3\)"),
         (two_inputs, {}, "must take images .* and nothing else"),
     ],
 )
