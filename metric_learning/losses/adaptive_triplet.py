@@ -60,7 +60,7 @@ class AdaptiveTriplet(TupleLoss):
     Workshops 2019, https://arxiv.org/abs/1909.12939.
     """
 
-    takes_tuples = False
+    can_be_packed = False
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class AdaptiveTriplet(TupleLoss):
         self.layers = [ClassVectors(*table.shape, keras.initializers.Constant(table))]
         self.layers[0].trainable = False
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+    def context(self, comparison):
         """The margin of each anchor to each reference as a negative, [B, M]."""
         if not self.layers:
             raise ValueError(
@@ -137,23 +137,22 @@ class AdaptiveTriplet(TupleLoss):
                 "to build()"
             )
         table = tf.convert_to_tensor(self.layers[0].vectors)
-        vectors = rows_of_labels(table, labels)
-        ref_vectors = vectors if ref_labels is None else rows_of_labels(table, ref_labels)
+        vectors = rows_of_labels(table, comparison.labels)
+        ref_vectors = vectors if comparison.ref_labels is None else rows_of_labels(table, comparison.ref_labels)
         normalizer = 4.0 - self.margin if self.normalizer is None else self.normalizer
-        return self.margin + squared_euclidean(vectors, ref_vectors) / normalizer
+        return {"margins": self.margin + squared_euclidean(vectors, ref_vectors) / normalizer}
 
-    def per_anchor(self, distances, positive_mask, negative_mask, information):
-        selection = self.select(distances, positive_mask, negative_mask)
+    def cost_of_tuples(self, distances, selection, margins):
         if isinstance(selection, Pairs):
             # A negative that must be farther by a margin is one that stands nearer by it.
-            shifted = tf.where(positive_mask, distances, distances - information)
+            shifted = tf.where(selection.positive_weights > 0.0, distances, distances - margins)
             sums, active = sum_over_all_triplets(shifted, *selection, tf.nn.relu, margin=0.0)
             if self.average == "active":
                 return share_mean(sums, tf.reduce_sum(active))
             return share_mean(sums, tf.reduce_sum(count_triplets(selection)))
 
         differences = at(distances, selection.positive) - at(distances, selection.negative)
-        costs = tf.nn.relu(differences + at(information, selection.negative))
+        costs = tf.nn.relu(differences + at(margins, selection.negative))
         return mean_per_anchor(costs, selection.weights, self.average)
 
     def get_config(self):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from metric_learning.distances import pairwise
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.relations import relate
-from metric_learning.tuples import largest_count, put, share_mean, thresholds, through_columns, to_pairs
+from metric_learning.tuples import largest_count, put, share_mean, thresholds, through_columns
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -47,7 +47,7 @@ class Angular(TupleLoss):
     https://arxiv.org/abs/1708.01682.
     """
 
-    takes_tuples = False
+    can_be_packed = False
 
     def __init__(self, *, angle=45.0, distance="cosine", miner=None, reduction="sum_over_batch_size", name=None):
         # Beyond 60 degrees the negative could have the largest angle of the triangle. Up to there exponents are small.
@@ -58,23 +58,25 @@ class Angular(TupleLoss):
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.angle = angle
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
-        """Distances among the references and who is whose negative there; None where the anchors are these."""
-        if ref_embeddings is None:
-            return None
-        return pairwise(ref_embeddings, distance=self.distance), relate(ref_labels).negative_mask
+    def context(self, comparison):
+        """Distances among the references, None where these are the anchors, and who is whose negative there."""
+        if comparison.ref_embeddings is None:
+            return {"ref_distances": None, "ref_negative_mask": comparison.negative_mask}
+        return {
+            "ref_distances": pairwise(comparison.ref_embeddings, distance=self.distance),
+            "ref_negative_mask": relate(comparison.ref_labels).negative_mask,
+        }
 
-    def per_anchor(self, distances, positive_mask, negative_mask, information=None):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs, ref_distances, ref_negative_mask):
         tangent = math.tan(math.radians(self.angle)) ** 2
 
         # sum_n exp(4t a.n) exp(4t p.n) is a matrix product, of weights that are 0 unless n is a negative of both. The
         # exponents are within 12, so neither factor nor sum leaves the range of float32.
         to_negatives = pairs.negative_weights * tf.exp(4.0 * tangent * (1.0 - distances))
-        if information is None and self.miner is None:
-            totals = products_of_positives(to_negatives, positive_mask)
+        if ref_distances is None and self.miner is None:
+            totals = products_of_positives(to_negatives, pairs.positive_weights > 0.0)
         else:
-            ref_distances, ref_negative_mask = information or (distances, negative_mask)
+            ref_distances = distances if ref_distances is None else ref_distances
             from_negatives = tf.cast(ref_negative_mask, tf.float32) * tf.exp(4.0 * tangent * (1.0 - ref_distances))
             totals = tf.matmul(to_negatives, from_negatives, transpose_b=True)
 

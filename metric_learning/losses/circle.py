@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_choice, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -61,8 +61,8 @@ class Circle(TupleLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = distinct(to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1]))
+    def cost_of_pairs(self, distances, pairs):
+        pairs = distinct(pairs)
         # In distances d = 1 - s: s_p - 1 + margin is margin - d, and 1 + margin - s_p is margin + d.
         pull = tf.stop_gradient(tf.nn.relu(self.margin + distances)) * (distances - self.margin)
         similarities = 1.0 - distances

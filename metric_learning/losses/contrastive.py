@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -44,7 +44,7 @@ class Contrastive(TupleLoss):
     Reference: Hadsell, Chopra, LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -66,9 +66,7 @@ class Contrastive(TupleLoss):
         self.squared = squared
         self.average = average
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        selection = self.select(distances, positive_mask, negative_mask)
-        pairs = to_pairs(selection, tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         pull = self._cost(distances - self.positive_margin)
         push = self._cost(self.negative_margin - distances)
         return mean_per_anchor(pull, pairs.positive_weights, self.average) + mean_per_anchor(

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -38,7 +38,7 @@ class Cosine(TupleLoss):
         0.1
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -59,9 +59,7 @@ class Cosine(TupleLoss):
         self.margin = margin
         self.average = average
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        selection = self.select(distances, positive_mask, negative_mask)
-        pairs = to_pairs(selection, tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         push = tf.nn.relu(1.0 - distances - self.margin)
         return mean_per_anchor(distances, pairs.positive_weights, self.average) + mean_per_anchor(
             push, pairs.negative_weights, self.average

@@ -7,7 +7,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import contrasted
-from metric_learning.tuples import log_sum_exp, mean_per_anchor, to_pairs
+from metric_learning.tuples import log_sum_exp, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -66,8 +66,7 @@ class DecoupledContrastive(TupleLoss):
         self.temperature = temperature
         self.sigma = sigma
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         similarities = to_similarities(distances, self.distance)
         counts = contrasted(pairs)
         pull = similarities / self.temperature

@@ -1,4 +1,6 @@
-"""What the losses on distances share: one distance matrix, and masks of who belongs to whom."""
+"""What the losses on distances share: anchors compared with references once, and tuples chosen once."""
+
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -6,7 +8,58 @@ import tensorflow as tf
 from metric_learning.distances import check_distance, pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import relate
-from metric_learning.tuples import all_pairs
+from metric_learning.tuples import all_pairs, to_pairs
+
+
+class Comparison(NamedTuple):
+    """Anchors compared with references: all that a loss on distances knows of a batch.
+
+    `distances` [B, M] float32, `positive_mask` and `negative_mask` [B, M] boolean, as `metric_learning.relations` makes
+    them; `grades` [B, M] float32 in [0, 1], how alike labels [B, C] are, or None. Then what these come from:
+    `embeddings` [B, D] and `ref_embeddings` [M, D] float32, `labels` and `ref_labels` as they were given. The
+    references are None where the anchors are compared with each other, the labels where tuples are given instead.
+    """
+
+    distances: tf.Tensor
+    positive_mask: tf.Tensor
+    negative_mask: tf.Tensor
+    grades: tf.Tensor | None = None
+    embeddings: tf.Tensor | None = None
+    ref_embeddings: tf.Tensor | None = None
+    labels: tf.Tensor | None = None
+    ref_labels: tf.Tensor | None = None
+
+
+def compare(
+    labels, embeddings, *, distance, ref_labels=None, ref_embeddings=None, ids=None, ref_ids=None, relate=relate
+):
+    """Measures the distances of a batch and relates its labels.
+
+    Args:
+        labels: [B] integers or strings, or [B, C]; see `metric_learning.relations.relate`.
+        embeddings: [B, D] floating.
+        distance: a name of `metric_learning.distances.DISTANCES`.
+        ref_labels: see `DistanceLoss.call`, as all that follow.
+        ref_embeddings: [M, D].
+        ids: [B].
+        ref_ids: [M].
+        relate: what makes masks of labels.
+
+    Returns:
+        A Comparison.
+
+    Raises:
+        ValueError: embeddings that are no matrix, or only one of `ref_labels` and `ref_embeddings`.
+    """
+    embeddings = as_embeddings(embeddings)
+    if (ref_labels is None) != (ref_embeddings is None):
+        raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
+    ref_embeddings = None if ref_embeddings is None else as_embeddings(ref_embeddings)
+    distances = pairwise(embeddings, ref_embeddings, distance=distance)
+    relations = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
+    # The shapes that are known are written down, so that XLA and the miners see static ones.
+    related = [None if part is None else tf.ensure_shape(part, distances.shape) for part in relations]
+    return Comparison(distances, *related, embeddings, ref_embeddings, labels, ref_labels)
 
 
 class DistanceLoss(EmbeddingLoss):
@@ -18,17 +71,17 @@ class DistanceLoss(EmbeddingLoss):
         name: as in Keras.
 
     Attributes:
-        takes_grades: whether `per_anchor` has a last argument `grades`, and so knows more and less alike pairs.
-        takes_tuples: whether what an anchor costs can be had from its own row and distances, as for tuples that are
-            given, see `Packed`; False where `inform` asks for labels or references, too.
-        takes_lone_pairs: whether an anchor with a single reference costs something; False where positives are compared
-            with negatives.
+        takes_grades: whether the loss knows more and less alike pairs: it then gets `grades` by name, see `context`.
+        can_be_packed: whether what an anchor costs can be had from its own row and distances, as for tuples that are
+            given, see `Packed`; False where `context` asks for labels or references, too.
+        can_be_packed_in_pairs: whether an anchor with a single reference costs something; False where positives are
+            compared with negatives.
     """
 
     takes_references = True
     takes_grades = False
-    takes_tuples = True
-    takes_lone_pairs = False
+    can_be_packed = True
+    can_be_packed_in_pairs = False
 
     def __init__(self, *, distance, reduction="sum_over_batch_size", name=None):
         check_distance(distance)
@@ -50,44 +103,33 @@ class DistanceLoss(EmbeddingLoss):
         Raises:
             ValueError: embeddings that are no matrix, or only one of `ref_labels` and `ref_embeddings`.
         """
-        embeddings = as_embeddings(embeddings)
-        if (ref_labels is None) != (ref_embeddings is None):
-            raise ValueError("ref_labels and ref_embeddings must be given together; got one of them")
-        ref_embeddings = None if ref_embeddings is None else as_embeddings(ref_embeddings)
-        distances = pairwise(embeddings, ref_embeddings, distance=self.distance)
-        relations = self.relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
-        # The shapes that are known are written down, so that XLA and the miners see static ones.
-        masks = [tf.ensure_shape(mask, distances.shape) for mask in (relations.positive_mask, relations.negative_mask)]
-        if self.takes_grades and relations.grades is not None:
-            return self.per_anchor(distances, *masks, tf.ensure_shape(relations.grades, distances.shape))
-        return self.informed(distances, *masks, self.inform(labels, embeddings, ref_labels, ref_embeddings))
+        references = {"ref_labels": ref_labels, "ref_embeddings": ref_embeddings, "ids": ids, "ref_ids": ref_ids}
+        return self.values(compare(labels, embeddings, distance=self.distance, relate=self.relate, **references))
 
     def relate(self, labels, ref_labels, *, ids, ref_ids):
         """The relations of anchors and references, for losses that do not compare all of them with all."""
         return relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
-        """What `per_anchor` takes as a last argument, for losses that look at more than distances; None for others.
-
-        Args:
-            labels: as in `call`.
-            embeddings: [B, D] float32.
-            ref_labels: as in `call`; None where the anchors are compared with each other.
-            ref_embeddings: [M, D] float32, or None likewise.
-        """
-
-    def informed(self, distances, positive_mask, negative_mask, information):
-        """`per_anchor` with what `inform` said, if anything."""
+    def values(self, comparison):
+        """The values of `call`, [B], of a Comparison."""
         return self.per_anchor(
-            distances, positive_mask, negative_mask, *(() if information is None else (information,))
+            comparison.distances, comparison.positive_mask, comparison.negative_mask, **self.context(comparison)
         )
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        """[B, M] distances and masks to one value per anchor [B].
+    def context(self, comparison):
+        """What the loss looks at besides distances and masks, or the tuples chosen from them.
 
-        Where `takes_grades`, there is a last argument `grades=None`: [B, M] float32 in [0, 1], how alike the labels
-        are, when these are [B, C].
+        Args:
+            comparison: a Comparison.
+
+        Returns:
+            A dict of what `per_anchor` takes by name: `grades`, [B, M] or None, where the loss `takes_grades`; else
+            nothing.
         """
+        return {"grades": comparison.grades} if self.takes_grades else {}
+
+    def per_anchor(self, distances, positive_mask, negative_mask, **context):
+        """[B, M] distances and masks, and what `context` names, to one value per anchor [B]."""
         raise NotImplementedError
 
     def get_config(self):
@@ -112,6 +154,9 @@ def check_miner(miner, distance):
 class TupleLoss(DistanceLoss):
     """A loss on pairs, triplets or quadruplets, which a miner may choose.
 
+    The miner is asked here, once, so that no loss can forget it. Subclasses say what an anchor costs: in
+    `cost_of_pairs`, or in `cost_of_tuples` where a triplet is more than its two pairs.
+
     Args:
         distance: see `DistanceLoss`.
         miner: `miner(distances, positive_mask, negative_mask) -> Pairs | Triplets | Quadruplets`, or None for all.
@@ -124,11 +169,27 @@ class TupleLoss(DistanceLoss):
         check_miner(miner, distance)
         self.miner = miner
 
-    def select(self, distances, positive_mask, negative_mask):
-        """What the miner picks; all pairs without one."""
+    def per_anchor(self, distances, positive_mask, negative_mask, **context):
+        """Lets the miner choose, all pairs without one, and hands on its choice; no subclass has one of its own."""
         if self.miner is None:
-            return all_pairs(positive_mask, negative_mask)
-        return self.miner(distances, positive_mask, negative_mask)
+            selection = all_pairs(positive_mask, negative_mask)
+        else:
+            selection = self.miner(distances, positive_mask, negative_mask)
+        return self.cost_of_tuples(distances, selection, **context)
+
+    def cost_of_tuples(self, distances, selection, **context):
+        """[B, M] distances and the tuples chosen from them to one value per anchor [B]: here that of their pairs.
+
+        Args:
+            distances: [B, M] float32.
+            selection: Pairs, Triplets or Quadruplets; Pairs of all where there is no miner.
+            **context: see `DistanceLoss.context`.
+        """
+        return self.cost_of_pairs(distances, to_pairs(selection, tf.shape(distances)[1]), **context)
+
+    def cost_of_pairs(self, distances, pairs, **context):
+        """[B, M] distances and Pairs to one value per anchor [B]; a pair of several tuples counts several times."""
+        raise NotImplementedError
 
     def get_config(self):
         return super().get_config() | {"miner": self.miner}

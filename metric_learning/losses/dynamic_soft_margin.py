@@ -73,8 +73,7 @@ class DynamicSoftMargin(TupleLoss):
         self.momentum = momentum
         self.layers = [MovingHistogram(num_bins)]
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        selection = self.select(distances, positive_mask, negative_mask)
+    def cost_of_tuples(self, distances, selection):
         if isinstance(selection, Pairs):
             positive, negative = selection
             nearest = tf.reduce_min(tf.where(negative > 0.0, distances, float("inf")), axis=1, keepdims=True)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -59,9 +59,8 @@ class GeneralizedLiftedStructure(TupleLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        selection = self.select(distances, positive_mask, negative_mask)
-        positive, negative = distinct(to_pairs(selection, tf.shape(distances)[1]))
+    def cost_of_pairs(self, distances, pairs):
+        positive, negative = distinct(pairs)
         farthest = log_sum_exp(self.scale * distances, positive)
         nearest = log_sum_exp(self.scale * (self.margin - distances), negative)
         valid = tf.reduce_any(positive > 0.0, axis=1) & tf.reduce_any(negative > 0.0, axis=1)

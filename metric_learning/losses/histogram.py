@@ -44,7 +44,7 @@ class Histogram(DistanceLoss):
     https://arxiv.org/abs/1611.00822
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(self, *, num_bins=100, distance="cosine", reduction="sum_over_batch_size", name=None):
         check_whole(1, num_bins=num_bins)

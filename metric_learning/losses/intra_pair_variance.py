@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -45,7 +45,7 @@ class IntraPairVariance(TupleLoss):
     https://openaccess.thecvf.com/content_ICCV_2019/html/Yu_Deep_Metric_Learning_With_Tuplet_Margin_Loss_ICCV_2019_paper.html.
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -64,8 +64,7 @@ class IntraPairVariance(TupleLoss):
         self.positive_slack = positive_slack
         self.negative_slack = negative_slack
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         similarities = 1.0 - distances
         positive_mean, negative_mean = (_mean_of_batch(similarities, weights) for weights in pairs)
         low = tf.nn.relu((1.0 - self.positive_slack) * positive_mean - similarities)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import log_sum_exp, share_mean, to_pairs
+from metric_learning.tuples import log_sum_exp, share_mean
 
 # Stands for log 0 where no negative is; below any log-sum, and finite, so that differences stay numbers.
 NOTHING = -1e30
@@ -51,7 +51,7 @@ class LiftedStructure(TupleLoss):
     CVPR 2016, https://arxiv.org/abs/1511.06452.
     """
 
-    takes_tuples = False
+    can_be_packed = False
 
     def __init__(
         self,
@@ -69,17 +69,18 @@ class LiftedStructure(TupleLoss):
         self.margin = margin
         self.scale = scale
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
-        """True where there are references, None where the anchors are compared with each other."""
-        return None if ref_embeddings is None else True
+    def context(self, comparison):
+        """Which references are the anchors themselves, [B, M] boolean; None where all are, in their order."""
+        if comparison.ref_embeddings is None:
+            return {"own": None}
+        return {"own": ~(comparison.positive_mask | comparison.negative_mask)}
 
-    def per_anchor(self, distances, positive_mask, negative_mask, has_references=False):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs, own):
         nearness = self.scale * (self.margin - distances)
         of_anchors = _log_sum(nearness, pairs.negative_weights)
         of_references = of_anchors
-        if has_references:
-            of_references = _of_references(nearness, pairs.negative_weights, of_anchors, positive_mask | negative_mask)
+        if own is not None:
+            of_references = _of_references(nearness, pairs.negative_weights, of_anchors, own)
 
         both = _log_add(of_anchors, of_references)
         costs = 0.5 * tf.square(tf.nn.relu(both / self.scale + distances))
@@ -94,12 +95,13 @@ def _log_sum(logits, weights):
     return tf.where(tf.reduce_any(weights > 0.0, axis=1), log_sum_exp(logits, weights), NOTHING)
 
 
-def _of_references(nearness, negative_weights, of_anchors, others):
+def _of_references(nearness, negative_weights, of_anchors, own):
     """The log sum of each reference, [M]: that of the same row if it is an anchor too, else over the anchors."""
     # A reference that is an anchor is of its own row, and so neither positive nor negative there.
     # As a product, since a search for the row along the columns takes longer than all the rest.
-    own = tf.cast(~others, tf.float32)
-    found = tf.matmul(own, tf.stack([of_anchors, tf.ones_like(of_anchors)], axis=1), transpose_a=True)
+    found = tf.matmul(
+        tf.cast(own, tf.float32), tf.stack([of_anchors, tf.ones_like(of_anchors)], axis=1), transpose_a=True
+    )
     is_anchor = found[:, 1] > 0.0
     of_columns = _log_sum(tf.transpose(nearness), tf.transpose(negative_weights))
     return tf.where(is_anchor, found[:, 0] / tf.where(is_anchor, found[:, 1], 1.0), of_columns)

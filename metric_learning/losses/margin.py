@@ -76,7 +76,7 @@ class Margin(TupleLoss):
         self.margin = margin
         self.boundary = boundary
         self.learned = learned
-        self.takes_tuples = learned != "per_class"
+        self.can_be_packed = learned != "per_class"
         self.boundary_weight = boundary_weight
         self.num_classes = None
         self.average = average
@@ -107,26 +107,25 @@ class Margin(TupleLoss):
     def _make_layers(self, count):
         return [ClassVectors(count, 1, keras.initializers.Constant(self.boundary))]
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+    def context(self, comparison):
         """The boundary of each anchor, [B, 1], or [1, 1] where all have one."""
         if self.learned == "none":
-            return tf.constant([[self.boundary]], tf.float32)
+            return {"boundaries": tf.constant([[self.boundary]], tf.float32)}
         if not self.layers:
             raise ValueError(
                 "num_classes must be known before the loss is used; give it to the constructor or to build()"
             )
         boundaries = tf.convert_to_tensor(self.layers[0].vectors)
-        return boundaries if self.learned == "one" else rows_of_labels(boundaries, labels)
+        return {"boundaries": boundaries if self.learned == "one" else rows_of_labels(boundaries, comparison.labels)}
 
-    def per_anchor(self, distances, positive_mask, negative_mask, information):
-        selection = self.select(distances, positive_mask, negative_mask)
+    def cost_of_tuples(self, distances, selection, boundaries):
         positive, negative = to_pairs(selection, tf.shape(distances)[1])
         if isinstance(selection, Pairs):  # each counts once for every triplet that it is part of
             num_positives, num_negatives = (tf.reduce_sum(part, axis=1, keepdims=True) for part in (positive, negative))
             positive, negative = positive * num_negatives, negative * num_positives
 
-        pull = tf.nn.relu(distances - information + self.margin)
-        push = tf.nn.relu(information - distances + self.margin)
+        pull = tf.nn.relu(distances - boundaries + self.margin)
+        push = tf.nn.relu(boundaries - distances + self.margin)
         sums = tf.reduce_sum(positive * pull + negative * push, axis=1)
         if self.average == "active":
             terms = positive * tf.cast(pull > 0.0, tf.float32) + negative * tf.cast(push > 0.0, tf.float32)
@@ -136,9 +135,9 @@ class Margin(TupleLoss):
 
         if self.learned == "none" or not self.boundary_weight:
             return values
-        boundaries = tf.broadcast_to(information[:, 0], tf.shape(values))
+        of_anchors = tf.broadcast_to(boundaries[:, 0], tf.shape(values))
         valid = tf.reduce_any(positive + negative > 0.0, axis=1)
-        return values + self.boundary_weight * mean_of_anchors(boundaries, valid)
+        return values + self.boundary_weight * mean_of_anchors(of_anchors, valid)
 
     def get_config(self):
         return super().get_config() | {

@@ -1,12 +1,11 @@
 """Multi-similarity loss: the hardest positives and negatives weigh most, on both sides of a threshold."""
 
 import keras
-import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -46,7 +45,7 @@ class MultiSimilarity(TupleLoss):
     Learning", CVPR 2019, https://arxiv.org/abs/1904.06627.
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -65,8 +64,8 @@ class MultiSimilarity(TupleLoss):
         self.negative_scale = negative_scale
         self.base = base
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = distinct(to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1]))
+    def cost_of_pairs(self, distances, pairs):
+        pairs = distinct(pairs)
         above = to_similarities(distances, self.distance) - self.base
         pull = log_sum_exp(-self.positive_scale * above, pairs.positive_weights, plus_one=True)
         push = log_sum_exp(self.negative_scale * above, pairs.negative_weights, plus_one=True)

@@ -94,7 +94,7 @@ class NPairs(DistanceLoss):
         is_candidate = _one_per_class(labels, ref_labels, self.symmetric)
         return Relations(positive_mask & is_candidate, negative_mask & is_candidate)
 
-    def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
+    def per_anchor(self, distances, positive_mask, negative_mask, grades):
         logits = self.scale * to_similarities(distances, self.distance)
         shares = tf.cast(positive_mask, tf.float32)
         if grades is not None:

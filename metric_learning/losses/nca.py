@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -59,8 +59,7 @@ class Nca(TupleLoss):
         self.scale = scale
         self.logarithm = logarithm
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         odds, valid = log_odds_of_error(-self.scale * distances, pairs)
         costs = tf.nn.softplus(odds) if self.logarithm else tf.sigmoid(odds)
         return mean_of_anchors(costs, valid)

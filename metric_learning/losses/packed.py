@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.distances import rowwise
-from metric_learning.losses.distance_loss import DistanceLoss
+from metric_learning.losses.distance_loss import Comparison, DistanceLoss
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.quadruplet import Quadruplet
 from metric_learning.losses.triplet import Triplet
@@ -24,10 +24,10 @@ class Packed(EmbeddingLoss):
     averages equal and unequal pairs apart, which gives each side a like factor.
 
     Args:
-        loss: a `DistanceLoss` without miner, as the tuples are chosen, and with `takes_tuples`; for pairs with
-            `takes_lone_pairs`. Its own reduction is not used.
-        parts: 2 for pairs [a|b]; 3 for triplets [a|p|n]; 4 for [a|p|n1|n2], where `Quadruplet` takes n2 as the
-            stranger of n1, and all other losses take it as one more negative of a.
+        loss: a `DistanceLoss` without miner, as the tuples are chosen, and with `can_be_packed`; for pairs with
+            `can_be_packed_in_pairs`. Its own reduction is not used.
+        parts: 2 for pairs [a|b]; 3 for triplets [a|p|n]; 4 for [a|p|n1|n2], where `Quadruplet` takes n2 as a
+            negative of a third class, and all other losses take it as one more negative of a.
         reduction: as in Keras.
         name: as in Keras.
 
@@ -116,7 +116,7 @@ def of_tuples(loss, anchor, positive, negative, second_negative=None):
     to_positive = rowwise(anchor, positive, distance=loss.distance)
     to_others = [rowwise(anchor, other, distance=loss.distance) for other in others]
     if getattr(loss, "swap", False):
-        # The harder of both sides is taken here: `per_anchor` would look for it in a matrix of the whole batch.
+        # The harder of both sides is taken here: the loss would look for it in a matrix of the whole batch.
         from_positive = [rowwise(positive, other, distance=loss.distance) for other in others]
         to_others = [tf.minimum(*sides) for sides in zip(to_others, from_positive, strict=True)]
         loss = type(loss).from_config(loss.get_config() | {"swap": False})
@@ -136,8 +136,7 @@ def _of_quadruplets(loss, anchor, positive, negative, second_negative):
 
 
 def _values(loss, anchor, distances, positive_mask, negative_mask):
-    information = loss.inform(None, as_embeddings(anchor), None, None)
-    return loss.informed(distances, positive_mask, negative_mask, information)
+    return loss.values(Comparison(distances, positive_mask, negative_mask, embeddings=as_embeddings(anchor)))
 
 
 def _with_masks(to_positive, *to_negatives):
@@ -152,7 +151,7 @@ def check_loss(loss, parts):
     """Raises ValueError unless the loss can be had from the distances within tuples of so many parts."""
     # One with a `call` of its own may need more than distances.
     known = isinstance(loss, DistanceLoss) and type(loss).call in (DistanceLoss.call, Triplet.call)
-    if not known or not loss.takes_tuples:
+    if not known or not loss.can_be_packed:
         raise ValueError(
             f"loss must compare an anchor with each reference by distance alone; got {type(loss).__name__}, which "
             "needs labels, or more rows than those of a tuple"
@@ -161,7 +160,7 @@ def check_loss(loss, parts):
         raise ValueError(f"tuples that are given leave nothing to mine; got miner={loss.miner!r}")
     if isinstance(loss, Quadruplet) and parts != 4:
         raise ValueError(f"a Quadruplet loss takes 4 parts, [a|p|n1|n2]; got {parts}")
-    if parts == 2 and not loss.takes_lone_pairs:
+    if parts == 2 and not loss.can_be_packed_in_pairs:
         raise ValueError(
             f"{type(loss).__name__} takes 3 or 4 parts, as it compares the positive of an anchor with its negatives, "
             "and a pair has one of them only; got 2"

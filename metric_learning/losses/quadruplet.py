@@ -1,4 +1,4 @@
-"""Quadruplet loss: a triplet loss that also keeps positives nearer than two strangers are to each other."""
+"""Quadruplet loss: a triplet loss that also keeps positives nearer than two negatives are to each other."""
 
 import keras
 import tensorflow as tf
@@ -92,18 +92,21 @@ class Quadruplet(TupleLoss):
         gap = tf.stop_gradient(masked_mean(distances, negative_mask) - masked_mean(distances, positive_mask))
         return tuple(weight * tf.nn.relu(gap) for weight in self.adaptive_weights)
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        first_margin, second_margin = self.margins(distances, positive_mask, negative_mask)
-        selection = self.select(distances, positive_mask, negative_mask)
-        if isinstance(selection, Pairs):
-            return self._all(distances, negative_mask, selection, first_margin, second_margin)
+    def context(self, comparison):
+        """The margins of the batch, and which references are of another class than an anchor, [B, M] boolean."""
+        margins = self.margins(comparison.distances, comparison.positive_mask, comparison.negative_mask)
+        return {"margins": margins, "other_class": comparison.negative_mask}
 
-        quadruplets = to_quadruplets(selection, distances, negative_mask, self.second_negative)
+    def cost_of_tuples(self, distances, selection, margins, other_class):
+        if isinstance(selection, Pairs):
+            return self._all(distances, other_class, selection, *margins)
+
+        quadruplets = to_quadruplets(selection, distances, other_class, self.second_negative)
         to_positive = at(distances, quadruplets.positive)
         to_negative = at(distances, quadruplets.negative)
         between = entries(distances, quadruplets.second_negative, quadruplets.negative)
         weights = quadruplets.weights, quadruplets.second_weights
-        return self.of_distances(to_positive, to_negative, between, (first_margin, second_margin), weights)
+        return self.of_distances(to_positive, to_negative, between, margins, weights)
 
     def of_distances(self, to_positive, to_negative, between, margins, weights):
         """One value per anchor, [B], from d(a, p), d(a, n) and d(m, n) of each slot, [B, S].
@@ -150,7 +153,7 @@ def _sum_over_all_second_terms(distances, negative_mask, positive_weights, negat
         Per anchor, [B] each: the sum, the number of quadruplets, and of those with a loss above 0.
     """
     num_references = tf.shape(distances)[1]
-    kin = same_class_rows(negative_mask)
+    same_class = same_class_rows(negative_mask)
     flat_weights = tf.reshape(positive_weights, [-1])
     order = tf.argsort(flat_weights, direction="DESCENDING", stable=True)
     num_pairs = tf.reduce_sum(tf.cast(flat_weights > 0.0, tf.int32))
@@ -158,7 +161,7 @@ def _sum_over_all_second_terms(distances, negative_mask, positive_weights, negat
     def pair(index):
         cell = tf.gather(order, index)
         anchor = cell // num_references
-        outside = ~tf.gather(kin, anchor)[:, None] & tf.gather(negative_mask, anchor)[None, :]
+        outside = ~tf.gather(same_class, anchor)[:, None] & tf.gather(negative_mask, anchor)[None, :]
         return cell, anchor, tf.gather(flat_weights, cell) * tf.cast(outside, tf.float32) * negative_weights
 
     @tf.custom_gradient

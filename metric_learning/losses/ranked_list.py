@@ -48,7 +48,7 @@ class RankedList(DistanceLoss):
     https://arxiv.org/abs/1903.03238
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -53,7 +53,7 @@ class Sigmoid(TupleLoss):
     """
 
     takes_grades = True
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -76,8 +76,7 @@ class Sigmoid(TupleLoss):
         if learnable:
             self.layers = [LearnedNumber(math.log(scale), name="log_scale"), LearnedNumber(bias, name="bias")]
 
-    def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs, grades):
         scale, bias = self.scale, self.bias
         if self.learnable:
             log_scale, bias = (tf.convert_to_tensor(layer.number) for layer in self.layers)

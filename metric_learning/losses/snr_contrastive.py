@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -49,7 +49,7 @@ class SnrContrastive(TupleLoss):
     Learning", CVPR 2019, https://arxiv.org/abs/1904.02616.
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -75,18 +75,17 @@ class SnrContrastive(TupleLoss):
         self.zero_mean_weight = zero_mean_weight
         self.average = average
 
-    def inform(self, labels, embeddings, ref_labels, ref_embeddings):
+    def context(self, comparison):
         """The sum of each anchor's entries, [B]."""
-        return tf.reduce_sum(embeddings, axis=1)
+        return {"entry_sums": tf.reduce_sum(comparison.embeddings, axis=1)}
 
-    def per_anchor(self, distances, positive_mask, negative_mask, information):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs, entry_sums):
         pull = tf.nn.relu(distances - self.positive_margin)
         push = tf.nn.relu(self.negative_margin - distances)
         values = mean_per_anchor(pull, pairs.positive_weights, self.average) + mean_per_anchor(
             push, pairs.negative_weights, self.average
         )
-        return values + self.zero_mean_weight * tf.abs(information) if self.zero_mean_weight else values
+        return values + self.zero_mean_weight * tf.abs(entry_sums) if self.zero_mean_weight else values
 
     def get_config(self):
         return super().get_config() | {

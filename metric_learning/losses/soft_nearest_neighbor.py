@@ -9,7 +9,7 @@ from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.nca import log_odds_of_error
-from metric_learning.tuples import mean_of_anchors, to_pairs
+from metric_learning.tuples import mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -71,8 +71,7 @@ class SoftNearestNeighbor(TupleLoss):
         if learnable:
             self.layers = [LearnedNumber(math.log(temperature), name="log_temperature")]
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         temperature = self.temperature
         if self.learnable:
             temperature = tf.exp(tf.convert_to_tensor(self.layers[0].number))

@@ -7,7 +7,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import contrasted
-from metric_learning.tuples import distinct, log_sum_exp, masked_mean, mean_of_anchors, to_pairs
+from metric_learning.tuples import distinct, log_sum_exp, masked_mean, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -53,8 +53,8 @@ class SupCon(TupleLoss):
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.temperature = temperature
 
-    def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
-        pairs = distinct(to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1]))
+    def cost_of_pairs(self, distances, pairs, grades):
+        pairs = distinct(pairs)
         logits = to_similarities(distances, self.distance) / self.temperature
         # Each difference is at least 0; a difference of means could round to less.
         costs = log_sum_exp(logits, pairs.positive_weights + pairs.negative_weights)[:, None] - logits

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative, check_within
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor, to_pairs
+from metric_learning.tuples import mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -47,7 +47,7 @@ class ThresholdConsistentMargin(TupleLoss):
     Learning", ICLR 2024, https://arxiv.org/abs/2307.04047.
     """
 
-    takes_lone_pairs = True
+    can_be_packed_in_pairs = True
 
     def __init__(
         self,
@@ -74,8 +74,7 @@ class ThresholdConsistentMargin(TupleLoss):
         self.negative_weight = negative_weight
         self.average = average
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         similarities = 1.0 - distances
         pull = mean_per_anchor(tf.nn.relu(self.positive_margin - similarities), pairs.positive_weights, self.average)
         push = mean_per_anchor(tf.nn.relu(similarities - self.negative_margin), pairs.negative_weights, self.average)

@@ -90,8 +90,7 @@ class Triplet(TupleLoss):
             raise ValueError("swap=True compares positives with negatives, so it takes no ref_embeddings; got some")
         return super().call(labels, embeddings, ref_embeddings=ref_embeddings, **references)
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        selection = self.select(distances, positive_mask, negative_mask)
+    def cost_of_tuples(self, distances, selection):
         if isinstance(selection, Pairs):
             margin = None if self.soft else self.margin
             sums, active = sum_over_all_triplets(distances, *selection, self.cost, swap=self.swap, margin=margin)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from metric_learning.checks import check_choice, check_positive, check_within
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import against_negatives
-from metric_learning.tuples import to_pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -65,8 +64,7 @@ class TupletMargin(TupleLoss):
         self.slack = slack
         self.scale = scale
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
-        pairs = to_pairs(self.select(distances, positive_mask, negative_mask), tf.shape(distances)[1])
+    def cost_of_pairs(self, distances, pairs):
         cosines = 1.0 - distances
         # cos(t - b) = cos t cos b + sin t sin b, as arccos has no gradient at 0 and pi; there sin has none either.
         squared_sines = distances * (2.0 - distances)
