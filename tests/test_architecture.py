@@ -1,6 +1,7 @@
 """The house: who may import whom, what may be called what, how long a file may be."""
 
 import ast
+import importlib
 import pathlib
 
 import pytest
@@ -148,3 +149,11 @@ def test_a_fenced_package_is_imported_behind_its_fence_only(package):
 def test_a_file_is_short_and_lives_where_its_name_says(file):
     assert len((ROOT / file).read_text().splitlines()) <= (130 if file == "train.py" else 300)
     assert not HOMELESS & set(module_of(file).split("."))
+
+
+@pytest.mark.parametrize("file", sources("metric_learning/losses"))
+def test_a_loss_has_at_most_three_ancestors_in_the_project(file):
+    for kind in vars(importlib.import_module(module_of(file))).values():
+        if isinstance(kind, type) and kind.__module__.startswith("metric_learning"):
+            of_project = [part for part in kind.__mro__[1:] if part.__module__.startswith("metric_learning")]
+            assert len(of_project) <= 3, f"{kind.__name__} of {of_project}"

@@ -9,7 +9,7 @@ from metric_learning.relations import as_labels
 
 
 class ClassLoss(EmbeddingLoss):
-    """A loss that compares embeddings with learned vectors of the classes; subclasses say how, in `per_anchor`.
+    """A loss that compares embeddings with learned vectors of the classes; subclasses say how, in `cost_of_classes`.
 
     Args:
         num_classes: C, at least 2; labels are 0 to C - 1. None when it is not known yet: `build` says it then, as
@@ -96,14 +96,14 @@ class ClassLoss(EmbeddingLoss):
         targets = self.targets(labels)
         if not targets.shape[:1].is_compatible_with(embeddings.shape[:1]):
             raise ValueError(f"labels must be one for each of {embeddings.shape[0]} rows; got {targets.shape[0]}")
-        return self.per_anchor(targets, embeddings, vectors)
+        return self.cost_of_classes(targets, embeddings, vectors)
 
     def targets(self, labels):
         """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""
         labels = as_classes(labels, self.num_classes)
         return labels if labels.shape.rank == 2 else tf.one_hot(labels, self.num_classes)
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         """[B, C] targets, [B, D] embeddings and [C * vectors_per_class, D] vectors to one value per anchor [B]."""
         raise NotImplementedError
 

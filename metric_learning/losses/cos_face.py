@@ -59,7 +59,7 @@ class CosFace(ClassLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         cosines = class_cosines(embeddings, class_vectors)
         return cross_entropy(targets, self.scale * tf.where(targets > 0.0, cosines - self.margin, cosines))
 

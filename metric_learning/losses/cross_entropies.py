@@ -5,12 +5,12 @@ import tensorflow as tf
 from keras import ops
 
 from metric_learning.checks import check_within
-from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss, shares
+from metric_learning.losses.prediction_loss import PredictionLoss, shares
 from metric_learning.tuples import log_sum_exp
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class BinaryCrossentropy(ColumnwiseLoss):
+class BinaryCrossentropy(PredictionLoss):
     """Each column asks yes or no by itself: the mean over the columns of
 
         -y ln p - (1 - y) ln(1 - p),   p = sigmoid(scale * similarity + bias)
@@ -20,7 +20,7 @@ class BinaryCrossentropy(ColumnwiseLoss):
 
     Args:
         label_smoothing: in [0, 1]; targets move so far towards 1/2.
-        **shared: bias, positive_share; see `ColumnwiseLoss`.
+        **shared: see `PredictionLoss`; it has no activation to choose.
 
     Raises:
         ValueError: label_smoothing outside [0, 1].
@@ -32,13 +32,14 @@ class BinaryCrossentropy(ColumnwiseLoss):
     """
 
     activations = ("sigmoid",)
+    columnwise = True
 
     def __init__(self, *, label_smoothing=0.0, **shared):
         check_within(0.0, 1.0, label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
-        super().__init__(activation="sigmoid", **shared)
+        super().__init__(**shared)
 
-    def columns(self, targets, logits):
+    def cost_of_columns(self, targets, logits):
         return self.elementwise(targets[..., None], logits[..., None], from_logits=True)
 
     def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
@@ -77,7 +78,7 @@ class CategoricalCrossentropy(PredictionLoss):
         self.label_smoothing = label_smoothing
         super().__init__(**shared)
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         has_class = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(has_class, self.elementwise(shares(targets), logits, from_logits=True), 0.0)
 
@@ -118,7 +119,7 @@ class SparseCategoricalCrossentropy(PredictionLoss):
             )
         return super().targets(labels)
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         return self.elementwise(tf.argmax(targets, axis=1), logits, from_logits=True)
 
     def elementwise(self, y_true, y_pred, from_logits=False):
@@ -148,7 +149,7 @@ class KlDivergence(PredictionLoss):
         0.6931
     """
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         wanted = shares(counts * targets)
         surprises = log_sum_exp(logits, counts)[:, None] - logits
         return tf.nn.relu(tf.reduce_sum(wanted * surprises + tf.math.xlogy(wanted, wanted), axis=1))

@@ -5,11 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from metric_learning.checks import check_positive
-from metric_learning.losses.prediction_loss import BiasedLoss
+from metric_learning.losses.prediction_loss import PredictionLoss
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class FBeta(BiasedLoss):
+class FBeta(PredictionLoss):
     """1 - F-beta of each row, with predictions p = sigmoid(scale * similarity + bias) as soft counts:
 
         TP = sum y p,   FP = sum (1 - y) p,   FN = sum y (1 - p)
@@ -20,7 +20,7 @@ class FBeta(BiasedLoss):
 
     Args:
         beta: above 0; recall counts beta times as much as precision.
-        **shared: bias; see `BiasedLoss`.
+        **shared: see `PredictionLoss`; it has neither activation to choose nor positive_share.
 
     Returns:
         [B] from `call`, 0 for a row without positives. On predictions such a row costs 0 if nothing is predicted,
@@ -40,9 +40,9 @@ class FBeta(BiasedLoss):
     def __init__(self, *, beta=1.0, **shared):
         check_positive(beta=beta)
         self.beta = beta
-        super().__init__(activation="sigmoid", **shared)
+        super().__init__(**shared)
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         targets = counts * targets
         found = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(found, self.elementwise(targets, counts * self.activate(logits)), 0.0)

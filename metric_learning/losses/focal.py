@@ -6,14 +6,14 @@ from keras import ops
 
 from metric_learning.checks import check_not_negative, check_within
 from metric_learning.losses.cross_entropies import smoothed
-from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss, shares
+from metric_learning.losses.prediction_loss import PredictionLoss, shares
 
 # Below it a miss counts as this one, so that its power has a finite gradient for a gamma below 1 too.
 SMALLEST_MISS = 1e-30
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class BinaryFocalCrossentropy(ColumnwiseLoss):
+class BinaryFocalCrossentropy(PredictionLoss):
     """Each column asks yes or no by itself, and counts by how wrong it is: the mean over the columns of
 
         -alpha_t (1 - p_t)^gamma ln p_t,   p = sigmoid(scale * similarity + bias),
@@ -27,7 +27,7 @@ class BinaryFocalCrossentropy(ColumnwiseLoss):
         gamma: at least 0; 2 in the paper, 0 is the binary cross entropy.
         alpha: in [0, 1], the weight of positives, 0.25 in the paper; None weighs both sides 1.
         label_smoothing: in [0, 1]; targets move so far towards 1/2.
-        **shared: bias, positive_share; see `ColumnwiseLoss`.
+        **shared: see `PredictionLoss`; it has no activation to choose.
 
     Raises:
         ValueError: a number out of its range.
@@ -42,15 +42,16 @@ class BinaryFocalCrossentropy(ColumnwiseLoss):
     """
 
     activations = ("sigmoid",)
+    columnwise = True
 
     def __init__(self, *, gamma=2.0, alpha=None, label_smoothing=0.0, **shared):
         _check_focal(gamma, label_smoothing)
         if alpha is not None:
             check_within(0.0, 1.0, alpha=alpha)
         self.gamma, self.alpha, self.label_smoothing = gamma, alpha, label_smoothing
-        super().__init__(activation="sigmoid", **shared)
+        super().__init__(**shared)
 
-    def columns(self, targets, logits):
+    def cost_of_columns(self, targets, logits):
         return self.elementwise(targets[..., None], logits[..., None], from_logits=True)
 
     def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
@@ -116,7 +117,7 @@ class CategoricalFocalCrossentropy(PredictionLoss):
         self.gamma, self.alpha, self.label_smoothing = gamma, alpha, label_smoothing
         super().__init__(**shared)
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         has_class = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(has_class, self.elementwise(shares(targets), logits, from_logits=True), 0.0)
 

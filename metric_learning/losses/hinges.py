@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from metric_learning.losses.prediction_loss import ColumnwiseLoss, PredictionLoss
+from metric_learning.losses.prediction_loss import PredictionLoss
 from metric_learning.tuples import masked_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Hinge(ColumnwiseLoss):
+class Hinge(PredictionLoss):
     """Mean over the columns of [1 - y z]+, with y = 1 or -1 and z = scale * similarity + bias.
 
     A larger scale is a smaller margin of similarity, 1 / scale. The usual bias is -1 over classes, where columns
@@ -18,7 +18,7 @@ class Hinge(ColumnwiseLoss):
     such. Here targets are always between 0 and 1, graded ones too, and y = 2 target - 1.
 
     Args:
-        **shared: bias, positive_share; see `ColumnwiseLoss`.
+        **shared: see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Hinge(over="pairs", scale=1.0, bias=0.0)
@@ -27,23 +27,20 @@ class Hinge(ColumnwiseLoss):
     """
 
     activations = ("none",)
-
-    def __init__(self, **shared):
-        super().__init__(activation="none", **shared)
+    columnwise = True
 
     def usual_bias(self):
-        return -1.0 if self.over == "classes" else -self.scale / 2.0
+        return _usual_bias(self)
 
-    def columns(self, targets, logits):
-        # Not Keras' function, which looks at the whole batch and would take the grades 1/2 and 1 for 0 and 1.
-        return tf.nn.relu(1.0 - (2.0 * targets - 1.0) * logits)
+    def cost_of_columns(self, targets, logits):
+        return _hinges(targets, logits)
 
     def elementwise(self, y_true, y_pred):
         return keras.losses.hinge(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class SquaredHinge(Hinge):
+class SquaredHinge(PredictionLoss):
     """Mean over the columns of [1 - y z]+^2, with y = 1 or -1 and z = scale * similarity + bias; see `Hinge`.
 
     On predictions: `SquaredHinge.on_predictions()`.
@@ -54,8 +51,14 @@ class SquaredHinge(Hinge):
         0.16
     """
 
-    def columns(self, targets, logits):
-        return tf.square(super().columns(targets, logits))
+    activations = ("none",)
+    columnwise = True
+
+    def usual_bias(self):
+        return _usual_bias(self)
+
+    def cost_of_columns(self, targets, logits):
+        return tf.square(_hinges(targets, logits))
 
     def elementwise(self, y_true, y_pred):
         return keras.losses.squared_hinge(y_true, y_pred)
@@ -83,10 +86,19 @@ class CategoricalHinge(PredictionLoss):
 
     only_classes = True
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         right = masked_mean(logits, targets, axis=1)
         wrong = tf.reduce_max((1.0 - targets) * logits, axis=1)
         return tf.nn.relu(wrong - right + 1.0)
 
     def elementwise(self, y_true, y_pred):
         return keras.losses.categorical_hinge(y_true, y_pred)
+
+
+def _usual_bias(loss):
+    return -1.0 if loss.over == "classes" else -loss.scale / 2.0
+
+
+def _hinges(targets, logits):
+    # Not Keras' function, which looks at the whole batch and would take the grades 1/2 and 1 for 0 and 1.
+    return tf.nn.relu(1.0 - (2.0 * targets - 1.0) * logits)

@@ -85,7 +85,7 @@ class LargeMarginSoftmax(ClassLoss):
         self.softening_start = softening_start
         self.softening_decay = softening_decay
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         cosines = class_cosines(embeddings, class_vectors)
         softening = self.current_softening()
         softened = (softening * cosines + multiply_angle(cosines, self.margin)) / (softening + 1.0)

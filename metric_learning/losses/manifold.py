@@ -102,7 +102,7 @@ class Manifold(ClassLoss):
         shuffled = np.random.default_rng(self.seed).permutation(self.num_classes)
         return np.eye(self.num_proxies, dtype=np.float32)[shuffled % self.num_proxies]
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         own = tf.matmul(targets, self.proxies_of_classes()) > 0.0
         count = own.shape[1]
         reached = self.walks(tf.concat([embeddings, class_vectors], axis=0))

@@ -46,7 +46,7 @@ class NormalizedSoftmax(ClassLoss):
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.temperature = temperature
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         return cross_entropy(targets, class_cosines(embeddings, class_vectors) / self.temperature)
 
     def get_config(self):

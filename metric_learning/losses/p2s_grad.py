@@ -53,7 +53,7 @@ class P2sGrad(ClassLoss):
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.others_weight = others_weight
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         squares = tf.square(class_cosines(embeddings, class_vectors) - targets)
         return 0.5 * tf.reduce_sum(tf.where(targets > 0.0, squares, self.others_weight * squares), axis=1)
 

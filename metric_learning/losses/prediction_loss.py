@@ -10,7 +10,7 @@ from keras import ops
 from metric_learning.checks import check_choice, check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cosines
-from metric_learning.losses.distance_loss import DistanceLoss
+from metric_learning.losses.distance_loss import compare
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.tuples import masked_mean
 
@@ -18,7 +18,7 @@ ACTIVATIONS = {"none": lambda logits: logits, "sigmoid": tf.sigmoid, "softmax": 
 
 
 class PredictionLoss(ClassLoss):
-    """A loss of predictions y_pred against targets y_true, as a loss on embeddings; subclasses say it in `per_row`.
+    """A loss of predictions y_pred against targets y_true, as a loss on embeddings.
 
     The logits of an anchor, one a column, are
 
@@ -28,21 +28,40 @@ class PredictionLoss(ClassLoss):
     with over="pairs":   the similarity to each other row; the target is 1 for a row of the same class, else 0.
 
     Labels [B, C] are the targets of the classes themselves; of pairs, the target is then how alike the two labels are,
-    see `metric_learning.relations.relate`.
+    see `metric_learning.relations.relate`. Subclasses say what a row of logits costs, in `cost_of_rows`, or what each
+    column costs, in `cost_of_columns`.
 
     Args:
         over: "classes" or "pairs". Pairs learn nothing besides the encoder, and take references.
         similarity: "cosine", in [-1, 1], or "dot".
         scale: above 0, what the similarity is multiplied by.
+        activation: what makes predictions of logits, for losses that leave it open: "sigmoid", whose predictions are in
+            (0, 1) as the targets; "none", which with scale=1 makes the similarity itself the prediction; "tanh"; or
+            "softmax", over classes only, which has no bias. None is "sigmoid" for all but hinges.
+        bias: for losses with activations, where the learned bias starts, or what it is over pairs: a threshold of
+            similarity. None is `usual_bias`.
+        positive_share: for losses of columns, in (0, 1), how much of an anchor's value is the mean over its positive
+            columns; the mean over the others is the rest. So the one class that is right is not drowned by the many
+            that are not. A graded target counts on both sides, in its parts. None is the mean over all columns, as in
+            Keras.
         num_classes: see `ClassLoss`; not needed over pairs.
         embedding_dim: likewise.
         reduction: as in Keras.
         name: as in Keras.
 
+    Attributes:
+        activations: what `activation` may be. A loss without any has no bias either.
+        columnwise: whether every column costs something by itself, so that `positive_share` can weigh them.
+        only_classes: whether one column of a row is right, so that pairs make no sense.
+
     Raises:
-        ValueError: unknown over or similarity, scale not above 0, pairs where only classes make sense.
+        TypeError: a setting that the loss does not have.
+        ValueError: unknown over, similarity or activation, scale not above 0, positive_share outside (0, 1), pairs
+            where only classes make sense.
     """
 
+    activations = ()
+    columnwise = False
     only_classes = False
 
     def __init__(
@@ -51,6 +70,9 @@ class PredictionLoss(ClassLoss):
         over="classes",
         similarity="cosine",
         scale=16.0,
+        activation=None,
+        bias=None,
+        positive_share=None,
         num_classes=None,
         embedding_dim=None,
         reduction="sum_over_batch_size",
@@ -64,15 +86,53 @@ class PredictionLoss(ClassLoss):
                 f"over must be classes for {type(self).__name__}, which takes one column of a row for right, "
                 "where several pairs may be; got 'pairs'"
             )
+        if self.activations:
+            usual = "sigmoid" if "sigmoid" in self.activations else self.activations[0]
+            activation = usual if activation is None else activation
+            check_choice(self.activations, activation=activation)
+        if activation == "softmax" and over == "pairs":
+            raise ValueError("activation must not be softmax over pairs, where several are right; got 'softmax'")
+        if positive_share is not None and not 0.0 < positive_share < 1.0:
+            raise ValueError(f"positive_share must be between 0 and 1, or None; got {positive_share}")
+        has = {"activation": self.activations, "bias": self.activations, "positive_share": self.columnwise}
+        for key, value in {"activation": activation, "bias": bias, "positive_share": positive_share}.items():
+            if value is not None and not has[key]:
+                raise TypeError(f"{type(self).__name__} has no {key}; got {key}={value}")
         # The parent may build, which asks for these.
         self.over, self.similarity, self.scale = over, similarity, scale
+        self.activation, self.bias, self.positive_share = activation, bias, positive_share
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.distance = similarity if over == "pairs" else None
         self.takes_references = over == "pairs"
-        self._pairs = _Pairs(distance=similarity, per_row=self.per_pairs)
 
     def make_layers(self):
-        return [ClassVectors(self.num_classes, self.embedding_dim)] if self.over == "classes" else []
+        if self.over == "pairs":
+            return []
+        layers = [ClassVectors(self.num_classes, self.embedding_dim)]
+        if self.activations and self.activation != "softmax":
+            layers.append(LearnedNumber(self.usual_bias() if self.bias is None else self.bias))
+        return layers
+
+    @property
+    def bias_layer(self):
+        """The layer that holds the learned bias; None where there is none."""
+        return next((layer for layer in self.layers if isinstance(layer, LearnedNumber)), None)
+
+    def usual_bias(self):
+        """With a sigmoid, over classes -ln(C - 1), so that predictions are 1/C before training; over pairs -scale / 2,
+        a threshold half way between unlike and equal. 0 for other predictions.
+        """
+        if self.activation != "sigmoid":
+            return 0.0
+        return -math.log(self.num_classes - 1) if self.over == "classes" else -self.scale / 2.0
+
+    def bias_now(self):
+        """What is added to the scaled similarities: the learned bias or the fixed one; 0 for a loss without."""
+        if self.bias_layer is not None:
+            return tf.convert_to_tensor(self.bias_layer.number)
+        if self.activation in (None, "softmax"):
+            return 0.0
+        return self.usual_bias() if self.bias is None else self.bias
 
     def call(self, labels, embeddings, **references):
         """One value per anchor, [B] float32, whose mean is the loss.
@@ -83,30 +143,44 @@ class PredictionLoss(ClassLoss):
             **references: over pairs only, see `DistanceLoss.call`.
         """
         if self.over == "pairs":
-            return self._pairs.call(labels, embeddings, **references)
+            return self._call_on_pairs(compare(labels, embeddings, distance=self.similarity, **references))
         given = [name for name, value in references.items() if value is not None]
         if given:
             raise ValueError(f"over='classes' compares with learned vectors and takes no references; got {given[0]}")
         return super().call(labels, embeddings)
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def _call_on_pairs(self, comparison):
+        is_positive, grades = comparison.positive_mask, comparison.grades
+        targets = tf.cast(is_positive, tf.float32) if grades is None else grades
+        counts = tf.cast(is_positive | comparison.negative_mask, tf.float32)
+        return self._of_similarities(targets, to_similarities(comparison.distances, self.similarity), counts)
+
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         if self.similarity == "cosine":
             similarities = class_cosines(embeddings, class_vectors)
         else:
             similarities = tf.matmul(embeddings, class_vectors, transpose_b=True)
-        return self.per_row(targets, self.scale * similarities + self.bias_now(), tf.ones_like(targets))
+        return self._of_similarities(targets, similarities, tf.ones_like(targets))
 
-    def per_pairs(self, targets, similarities, counts):
-        """What the pairs of each anchor cost, [B], of tensors [B, M]."""
-        return self.per_row(targets, self.scale * similarities + self.bias_now(), counts)
+    def _of_similarities(self, targets, similarities, counts):
+        return self.cost_of_rows(targets, self.scale * similarities + self.bias_now(), counts)
 
-    def bias_now(self):
-        """What is added to the scaled similarities; 0 unless a subclass has a bias."""
-        return 0.0
-
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         """One value per row, [B], of [B, M] tensors; `counts` is 1, or 0 for the anchor's own column."""
-        raise NotImplementedError
+        if self.positive_share is None:
+            return masked_mean(self.cost_of_columns(targets, logits), counts, axis=1)
+        # One sum over columns whose weights hold both means, so that costs are computed once.
+        positives, negatives = counts * targets, counts * (1.0 - targets)
+        weights = self.positive_share * shares(positives) + (1.0 - self.positive_share) * shares(negatives)
+        return tf.reduce_sum(weights * self.cost_of_columns(targets, logits), axis=1)
+
+    def cost_of_columns(self, targets, logits):
+        """What each column costs, [B, M]: Keras' mean over an axis of one."""
+        return self.elementwise(targets[..., None], self.activate(logits)[..., None])
+
+    def activate(self, logits):
+        """Predictions of logits."""
+        return ACTIVATIONS[self.activation](logits)
 
     def elementwise(self, y_true, y_pred):
         """The loss of Keras itself: targets and predictions [B, ..., C] to values [B, ...]."""
@@ -129,108 +203,20 @@ class PredictionLoss(ClassLoss):
         return OnPredictions(cls(**arguments), from_logits=from_logits, axis=axis, reduction=reduction, name=name)
 
     def get_config(self):
-        return super().get_config() | {"over": self.over, "similarity": self.similarity, "scale": self.scale}
-
-
-class BiasedLoss(PredictionLoss):
-    """A prediction loss with a bias, and so a threshold of similarity; over classes the bias is learned.
-
-    Args:
-        activation: what makes predictions of logits: "none", "sigmoid", "tanh" or "softmax", which has no bias.
-        bias: where the learned bias starts, or what it is over pairs. None is `usual_bias`.
-        **shared: see `PredictionLoss`.
-    """
-
-    activations = ("none", "sigmoid", "tanh", "softmax")
-
-    def __init__(self, *, activation, bias=None, **shared):
-        check_choice(self.activations, activation=activation)
-        self.activation, self.bias = activation, bias
-        super().__init__(**shared)
-        if activation == "softmax" and self.over == "pairs":
-            raise ValueError("activation must not be softmax over pairs, where several are right; got 'softmax'")
-
-    def make_layers(self):
-        layers = super().make_layers()
-        if layers and self.activation != "softmax":
-            layers.append(LearnedNumber(self.usual_bias() if self.bias is None else self.bias))
-        return layers
-
-    def usual_bias(self):
-        """With a sigmoid, over classes -ln(C - 1), so that predictions are 1/C before training; over pairs -scale / 2,
-        a threshold half way between unlike and equal. 0 for other predictions.
-        """
-        if self.activation != "sigmoid":
-            return 0.0
-        return -math.log(self.num_classes - 1) if self.over == "classes" else -self.scale / 2.0
-
-    def bias_now(self):
-        if len(self.layers) > 1:
-            return tf.convert_to_tensor(self.layers[1].number)
-        if self.activation == "softmax":
-            return 0.0
-        return self.usual_bias() if self.bias is None else self.bias
-
-    def activate(self, logits):
-        """Predictions of logits."""
-        return ACTIVATIONS[self.activation](logits)
-
-    def get_config(self):
-        config = {} if len(self.activations) == 1 else {"activation": self.activation}
-        return super().get_config() | config | {"bias": self.bias}
-
-
-class ColumnwiseLoss(BiasedLoss):
-    """A loss in which every column costs something by itself; subclasses say what, in `elementwise`.
-
-    Args:
-        positive_share: in (0, 1), how much of an anchor's value is the mean over its positive columns; the mean over
-            the others is the rest. So the one class that is right is not drowned by the many that are not. A graded
-            target counts on both sides, in its parts. None is the mean over all columns, as in Keras.
-        **shared: see `BiasedLoss`.
-    """
-
-    def __init__(self, *, positive_share=None, **shared):
-        if positive_share is not None and not 0.0 < positive_share < 1.0:
-            raise ValueError(f"positive_share must be between 0 and 1, or None; got {positive_share}")
-        self.positive_share = positive_share
-        super().__init__(**shared)
-
-    def per_row(self, targets, logits, counts):
-        if self.positive_share is None:
-            return masked_mean(self.columns(targets, logits), counts, axis=1)
-        # One sum over columns whose weights hold both means, so that costs are computed once.
-        positives, negatives = counts * targets, counts * (1.0 - targets)
-        weights = self.positive_share * shares(positives) + (1.0 - self.positive_share) * shares(negatives)
-        return tf.reduce_sum(weights * self.columns(targets, logits), axis=1)
-
-    def columns(self, targets, logits):
-        """What each column costs, [B, M]: Keras' mean over an axis of one."""
-        return self.elementwise(targets[..., None], self.activate(logits)[..., None])
-
-    def get_config(self):
-        return super().get_config() | {"positive_share": self.positive_share}
+        config = {"over": self.over, "similarity": self.similarity, "scale": self.scale}
+        if len(self.activations) > 1:
+            config["activation"] = self.activation
+        if self.activations:
+            config["bias"] = self.bias
+        if self.columnwise:
+            config["positive_share"] = self.positive_share
+        return super().get_config() | config
 
 
 def shares(weights):
     """Rows that sum to 1; rows of zeros stay."""
     total = tf.reduce_sum(weights, axis=1, keepdims=True)
     return weights / tf.where(total > 0.0, total, 1.0)
-
-
-class _Pairs(DistanceLoss):
-    """Targets and similarities of the pairs, for a function that knows what they cost."""
-
-    takes_grades = True
-
-    def __init__(self, *, distance, per_row):
-        super().__init__(distance=distance)
-        self._per_row = per_row
-
-    def per_anchor(self, distances, positive_mask, negative_mask, grades=None):
-        targets = tf.cast(positive_mask, tf.float32) if grades is None else grades
-        counts = tf.cast(positive_mask | negative_mask, tf.float32)
-        return self._per_row(targets, to_similarities(distances, self.distance), counts)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

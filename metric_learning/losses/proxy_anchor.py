@@ -59,7 +59,7 @@ class ProxyAnchor(ClassLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         cosines = class_cosines(class_vectors, embeddings)  # [C, B]: the proxies are the anchors
         positives = tf.cast(tf.transpose(targets) > 0.0, tf.float32)
         negatives = 1.0 - positives

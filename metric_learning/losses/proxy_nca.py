@@ -63,7 +63,7 @@ class ProxyNca(ClassLoss):
         self.scale = scale
         self.include_own = include_own
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         scaled = self.scale * (2.0 - 2.0 * class_cosines(embeddings, class_vectors))
         own = targets > 0.0
         against = tf.ones_like(targets) if self.include_own else tf.cast(~own, tf.float32)

@@ -5,28 +5,15 @@ import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.distances import normalize
-from metric_learning.losses.prediction_loss import BiasedLoss, ColumnwiseLoss
-
-
-class Regression(ColumnwiseLoss):
-    """Predictions activation(scale * similarity + bias) meet the targets 0 and 1, column by column.
-
-    Args:
-        activation: "sigmoid", whose predictions are in (0, 1) as the targets; "none" with scale=1 makes the similarity
-            itself the prediction; "tanh"; or "softmax", over classes only.
-        **shared: bias, positive_share; see `ColumnwiseLoss`.
-    """
-
-    def __init__(self, *, activation="sigmoid", **shared):
-        super().__init__(activation=activation, **shared)
+from metric_learning.losses.prediction_loss import PredictionLoss
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class MeanSquaredError(Regression):
+class MeanSquaredError(PredictionLoss):
     """Mean over the columns of (y - p)^2, where p = activation(scale * similarity + bias).
 
-    On predictions: `MeanSquaredError.on_predictions()`. Arguments: see `Regression`. With activation="softmax" it is
-    the Brier score of the classes, over C.
+    On predictions: `MeanSquaredError.on_predictions()`. Arguments: see `PredictionLoss`. With activation="softmax" it
+    is the Brier score of the classes, over C.
 
     Example:
         >>> pairs = MeanSquaredError(over="pairs", activation="none", scale=1.0)
@@ -34,15 +21,18 @@ class MeanSquaredError(Regression):
         1.0
     """
 
+    activations = ("none", "sigmoid", "tanh", "softmax")
+    columnwise = True
+
     def elementwise(self, y_true, y_pred):
         return keras.losses.mean_squared_error(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class MeanAbsoluteError(Regression):
+class MeanAbsoluteError(PredictionLoss):
     """Mean over the columns of |y - p|, where p = activation(scale * similarity + bias).
 
-    On predictions: `MeanAbsoluteError.on_predictions()`. Arguments: see `Regression`.
+    On predictions: `MeanAbsoluteError.on_predictions()`. Arguments: see `PredictionLoss`.
 
     Example:
         >>> pairs = MeanAbsoluteError(over="pairs", activation="none", scale=1.0)
@@ -50,12 +40,15 @@ class MeanAbsoluteError(Regression):
         0.4
     """
 
+    activations = ("none", "sigmoid", "tanh", "softmax")
+    columnwise = True
+
     def elementwise(self, y_true, y_pred):
         return keras.losses.mean_absolute_error(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Huber(Regression):
+class Huber(PredictionLoss):
     """Squared near the target and linear beyond `delta`: the mean over the columns, with e = y - p, of
 
         e^2 / 2                      where |e| <= delta
@@ -66,7 +59,7 @@ class Huber(Regression):
 
     Args:
         delta: above 0, in units of the predictions; with those in (0, 1), 1 or more is half the squared error.
-        **shared: see `Regression`.
+        **shared: see `PredictionLoss`.
 
     Raises:
         ValueError: delta not above 0.
@@ -78,6 +71,9 @@ class Huber(Regression):
 
     Reference: Huber, "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics, 1964.
     """
+
+    activations = ("none", "sigmoid", "tanh", "softmax")
+    columnwise = True
 
     def __init__(self, *, delta=1.0, **shared):
         check_positive(delta=delta)
@@ -92,10 +88,10 @@ class Huber(Regression):
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class LogCosh(Regression):
+class LogCosh(PredictionLoss):
     """Mean over the columns of ln cosh(p - y), about e^2 / 2 near the target and |e| - ln 2 far from it.
 
-    On predictions: `LogCosh.on_predictions()`. Arguments: see `Regression`.
+    On predictions: `LogCosh.on_predictions()`. Arguments: see `PredictionLoss`.
 
     Example:
         >>> pairs = LogCosh(over="pairs", activation="none", scale=1.0)
@@ -103,12 +99,15 @@ class LogCosh(Regression):
         0.4338
     """
 
+    activations = ("none", "sigmoid", "tanh", "softmax")
+    columnwise = True
+
     def elementwise(self, y_true, y_pred):
         return keras.losses.log_cosh(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Poisson(ColumnwiseLoss):
+class Poisson(PredictionLoss):
     """Mean over the columns of p - y ln p, the Poisson likelihood of the targets at the rates p in (0, 1).
 
         p = sigmoid(scale * similarity + bias)
@@ -118,7 +117,7 @@ class Poisson(ColumnwiseLoss):
     row costs the share of its positives.
 
     Args:
-        **shared: bias, positive_share; see `ColumnwiseLoss`.
+        **shared: see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Poisson(over="pairs", bias=0.0)
@@ -127,11 +126,9 @@ class Poisson(ColumnwiseLoss):
     """
 
     activations = ("sigmoid",)
+    columnwise = True
 
-    def __init__(self, **shared):
-        super().__init__(activation="sigmoid", **shared)
-
-    def columns(self, targets, logits):
+    def cost_of_columns(self, targets, logits):
         return tf.sigmoid(logits) - targets * tf.math.log_sigmoid(logits)
 
     def elementwise(self, y_true, y_pred):
@@ -139,7 +136,7 @@ class Poisson(ColumnwiseLoss):
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class CosineSimilarity(BiasedLoss):
+class CosineSimilarity(PredictionLoss):
     """1 - cos(y, p) of the rows of targets and predictions, where p = activation(scale * similarity + bias).
 
     So it turns the one row towards the other, whatever their lengths.
@@ -149,8 +146,7 @@ class CosineSimilarity(BiasedLoss):
     It is no loss on the cosine of two embeddings: that is `Cosine`.
 
     Args:
-        activation: "sigmoid", "tanh" or "none"; over classes "softmax" too.
-        **shared: see `BiasedLoss`.
+        **shared: see `PredictionLoss`; it has no positive_share.
 
     Example:
         >>> pairs = CosineSimilarity(over="pairs", activation="none", bias=0.0)
@@ -159,10 +155,9 @@ class CosineSimilarity(BiasedLoss):
         0.2
     """
 
-    def __init__(self, *, activation="sigmoid", **shared):
-        super().__init__(activation=activation, **shared)
+    activations = ("none", "sigmoid", "tanh", "softmax")
 
-    def per_row(self, targets, logits, counts):
+    def cost_of_rows(self, targets, logits, counts):
         targets, predictions = counts * targets, counts * self.activate(logits)
         # Not Keras' normalisation, whose gradient at a row of zeros is 1e6 times too long.
         cosines = tf.reduce_sum(normalize(targets) * normalize(predictions), axis=1)

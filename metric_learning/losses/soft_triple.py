@@ -78,7 +78,7 @@ class SoftTriple(ClassLoss):
         self.temperature = temperature
         self.penalty = penalty
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         cosines = class_cosines(embeddings, class_vectors)
         cosines = tf.reshape(cosines, [-1, self.num_classes, self.vectors_per_class])
         similarities = tf.reduce_sum(tf.nn.softmax(cosines / self.temperature) * cosines, axis=2)

@@ -65,7 +65,7 @@ class SubCenterArcFace(ClassLoss):
         self.margin = margin
         self.scale = scale
 
-    def per_anchor(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets, embeddings, class_vectors):
         cosines = class_cosines(embeddings, class_vectors)
         nearest = tf.reduce_max(tf.reshape(cosines, [-1, self.num_classes, self.vectors_per_class]), axis=2)
         return cross_entropy(targets, self.scale * tf.where(targets > 0.0, widen(nearest, self.margin), nearest))
