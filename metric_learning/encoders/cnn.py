@@ -1,9 +1,14 @@
 """A small convolutional encoder for images."""
 
+import warnings
+
 import keras
 
 from metric_learning.encoders.embedding_head import check_widths, embedding_head, normalize_batch
 from metric_learning.encoders.max_pooling import MaxPooling2x2
+
+# Of one dense layer: more than images of 128x128 give by default.
+MANY_WEIGHTS = 5_000_000
 
 
 def cnn(
@@ -67,6 +72,13 @@ def cnn(
         if not pool_first:
             x = MaxPooling2x2()(x)
     x = keras.layers.Flatten()(x)
+    dense_weights = x.shape[-1] * [*hidden, embedding_dim][0]
+    if dense_weights > MANY_WEIGHTS:
+        warnings.warn(
+            f"encoder=cnn: images of {input_shape[0]}x{input_shape[1]} flatten to {x.shape[-1]:,} features, and the "
+            f"dense layer on them has {dense_weights:,} weights; one more of encoder.widths makes it about a quarter",
+            stacklevel=2,
+        )
     for width in hidden:
         x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
     if dropout:

@@ -59,6 +59,12 @@ def test_pooling_first_or_last_differs_in_the_statistics_alone(build):
     np.testing.assert_allclose(first(IMAGES), last(IMAGES), atol=1e-5)
 
 
+def test_cnn_of_large_images_says_where_its_weights_are():
+    with pytest.warns(UserWarning, match="224x224 flatten to 100,352 features, .* has 12,845,056 weights.*widths"):
+        encoders.cnn((224, 224, 3), widths=(2, 4, 128))
+    encoders.cnn((224, 224, 3), widths=(2, 4, 8, 16, 32))  # warnings are errors in the tests
+
+
 def test_mean_of_tokens_ignores_padding_and_order(build):
     encoder = build["embedding"]()
     np.testing.assert_allclose(encoder(IDS[:1]), encoder(IDS[:1, [3, 2, 0, 1]]), atol=1e-6)
