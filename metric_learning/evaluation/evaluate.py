@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metric_learning.evaluation import metrics
+from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.search import Finder, Neighbours, count_of, integers
 
 
@@ -51,11 +52,11 @@ def evaluate(
 
     Args:
         embeddings: [n, D] finite numbers.
-        labels: [n] integers.
-        ids: [n] integers, which item each row is; rows with equal ids never find each other.
+        labels: [n] or [n, 1] integers or strings, the class of each row.
+        ids: [n] integers or strings, which item each row is; rows with equal ids never find each other.
         gallery_embeddings: [m, D], searched instead of `embeddings`.
-        gallery_labels: [m] integers, required with a gallery.
-        gallery_ids: [m] integers.
+        gallery_labels: [m] as the labels, required with a gallery.
+        gallery_ids: [m] as the ids, required with a gallery if there are ids.
         ks: the k of recall@k, each from 1 to the gallery size without the query.
         distance: see `search`.
         keep: neighbours per query to return; fewer if the gallery is smaller.
@@ -74,14 +75,19 @@ def evaluate(
         (0.6666666666666666, 1.0, 1)
     """
     embeddings = np.asarray(embeddings)
-    labels = integers("labels", labels, len(embeddings))
     if gallery_embeddings is None:
         if gallery_labels is not None or gallery_ids is not None:
             raise ValueError("gallery_labels and gallery_ids need gallery_embeddings; got None")
-        ids = np.arange(len(embeddings)) if ids is None else ids
+        (labels,) = numbered("labels", labels)
+        (ids,) = numbered("ids", np.arange(len(embeddings)) if ids is None else ids)
         gallery_embeddings, gallery_labels, gallery_ids = embeddings, labels, ids
     elif gallery_labels is None:
         raise ValueError("gallery_embeddings need gallery_labels; got None")
+    else:
+        labels, gallery_labels = numbered("labels", labels, gallery_labels)
+        if ids is not None and gallery_ids is not None:
+            ids, gallery_ids = numbered("ids", ids, gallery_ids)
+    labels = integers("labels", labels, len(embeddings))
     finder = Finder(embeddings, gallery_embeddings, distance=distance, query_ids=ids, gallery_ids=gallery_ids)
     gallery_labels = integers("gallery_labels", gallery_labels, finder.gallery_size)
 

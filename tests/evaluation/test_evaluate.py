@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from metric_learning.evaluation import evaluate
 
@@ -146,3 +147,40 @@ def test_refuses_what_does_not_fit(clusters):
     broken[3] = np.nan
     with pytest.raises(ValueError, match="1 of 40 rows of queries hold NaN"):
         evaluate(broken, labels)
+
+
+def test_labels_and_ids_are_what_losses_take_them_for(clusters):
+    rows, labels = clusters
+    expected = evaluate(rows, labels, ids=np.arange(40) // 2).scores
+    words = np.array([f"class {label}" for label in labels])
+    pairs = [f"item {i // 2}.png" for i in range(40)]
+    for same in (labels[:, None], words, words[:, None], words.tolist(), words.astype(object), tf.constant(words)):
+        for ids in (np.arange(40) // 2, pairs, tuple(pairs), tf.constant(pairs)):
+            assert evaluate(rows, same, ids=ids).scores == expected
+    gallery = dict(gallery_embeddings=rows[::-1], ks=(1,))
+    found = evaluate(rows, labels, gallery_labels=labels[::-1], **gallery).scores
+    assert evaluate(rows, words, gallery_labels=words[::-1].tolist(), **gallery).scores == found
+    without_own = evaluate(rows, words, gallery_labels=words[::-1], ids=pairs, gallery_ids=pairs[::-1], **gallery)
+    # Pairs of neighbouring rows are one item, and no row finds itself.
+    assert without_own.scores == evaluate(rows, labels, ids=pairs, ks=(1,)).scores != found
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.eye(40, dtype=int), r"labels must be one a row, \[40\]; got \[40, 40\]: rows of several classes"),
+        (np.zeros((40, 1, 1), int), r"labels must be \[n\], one a row; got \[40, 1, 1\]"),
+        (np.zeros((40, 1), np.float32), "labels must be integers that fit int64; got float32"),
+        (np.array([None] * 40), "labels must be integers or strings; got NoneType"),
+        (["a"] * 39, r"labels must have shape \[40\], one per row; got \[39\]"),
+    ],
+)
+def test_labels_that_name_no_class_are_refused(clusters, labels, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate(clusters[0], labels)
+
+
+def test_labels_of_two_kinds_are_refused(clusters):
+    rows, labels = clusters
+    with pytest.raises(ValueError, match="labels must be integers or strings throughout; got both"):
+        evaluate(rows, labels, gallery_embeddings=rows, gallery_labels=labels.astype(str))
