@@ -13,6 +13,7 @@ import PIL
 import psutil
 from tqdm import tqdm
 
+from metric_learning.data import deep_images
 from metric_learning.data import images as decoder
 from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.images import check_image_options, decode_images, refuse_or_warn
@@ -25,7 +26,7 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 def open_images(
     paths: Sequence[str | Path],
-    image_size: Sequence[int] = (32, 32),
+    image_size: int | Sequence[int] = (32, 32),
     *,
     channels: int = 3,
     fit: str = "letterbox",
@@ -144,7 +145,7 @@ def _states(files: Sequence[str]) -> np.ndarray:
 
 def _key(files, states, options) -> str:
     """Another name for other files, other contents, and whatever else would decode to other pixels."""
-    code = Path(decoder.__file__).read_bytes()
+    code = b"".join(Path(module.__file__).read_bytes() for module in (decoder, deep_images))
     about = "\0".join([*files, repr(options), PIL.__version__])
     digest = hashlib.sha256(b"\0".join([code, about.encode("utf-8", "surrogateescape"), states.tobytes()])).hexdigest()
     root = Path(os.path.commonpath([min(files), max(files)]))

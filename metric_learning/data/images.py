@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +13,30 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from metric_learning.data.deep_images import to_8_bits
+
 FITS = ("letterbox", "stretch")
 _MODES = {1: "L", 3: "RGB"}
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
 
 
 def fit_image(
-    image: Image.Image, image_size: Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+    image: Image.Image, image_size: int | Sequence[int], *, channels: int = 3, fit: str = "letterbox"
 ) -> np.ndarray:
     """One opened image as the eye sees it, in the size and channels asked for.
 
-    The camera's rotation (EXIF) is applied, transparency becomes white, 16 bits become 8, and
-    palettes, greys, CMYK and bilevel images become plain colours.
+    The camera's rotation (EXIF) is applied, transparency becomes white, more than 8 bits become 8
+    (see `deep_images`), and palettes, greys, CMYK and bilevel images become plain colours.
 
     Args:
         image: a Pillow image of any size.
-        image_size: (height, width) to come out.
+        image_size: (height, width) to come out, or one number for both.
         channels: 3 for RGB, 1 for grey.
         fit: "letterbox" keeps the proportions and fills up with white; "stretch" does not.
 
@@ -34,11 +44,10 @@ def fit_image(
         uint8 [height, width, channels].
 
     Raises:
-        ValueError: an argument is not as above, or the image is of floating-point numbers, whose
-            range nobody states.
+        ValueError: an argument is not as above, or the image is deep and its range cannot be told.
     """
     height, width = check_image_options(image_size, channels, fit)
-    image = _to_colours(ImageOps.exif_transpose(image))
+    image = _to_colours(ImageOps.exif_transpose(to_8_bits(image)))
     inner = (width, height)
     if fit == "letterbox":
         scale = min(width / image.width, height / image.height)
@@ -51,11 +60,7 @@ def fit_image(
 
 
 def _to_colours(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB, seen on white."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels without a stated range")
-    if image.mode.startswith("I"):  # 16 bits, in a 16-bit or a 32-bit mode
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+    """Any Pillow mode of 8 bits as RGB, seen on white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -65,7 +70,7 @@ def _to_colours(image: Image.Image) -> Image.Image:
 
 def read_images(
     paths: Sequence[str | Path],
-    image_size: Sequence[int] = (32, 32),
+    image_size: int | Sequence[int] = (32, 32),
     *,
     channels: int = 3,
     fit: str = "letterbox",
@@ -94,7 +99,7 @@ def read_images(
 
 
 def decode_images(
-    paths: Sequence[str | Path], image_size: Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+    paths: Sequence[str | Path], image_size: int | Sequence[int], *, channels: int = 3, fit: str = "letterbox"
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode image files in threads.
 
@@ -126,13 +131,16 @@ def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadab
         more = "; ..." if len(problems) > 3 else ""
         message = f"{len(problems):,} of {count:,} images cannot be read: {first}{more}"
         if not skip_unreadable:
-            raise ValueError(f"{message}. Mend or remove them, or leave them out with skip_unreadable=True")
+            raise ValueError(f"{message}. Mend or remove them, or leave them out with data.skip_unreadable=true")
         warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
 def _read_image(path: str | Path, **options) -> np.ndarray | str:
     """The image, or in words why there is none."""
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe waits for somebody to write into it
+            return f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
         with Image.open(path) as image:
             return fit_image(image, **options)
     except FileNotFoundError:
@@ -144,13 +152,17 @@ def _read_image(path: str | Path, **options) -> np.ndarray | str:
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def check_image_options(image_size: Sequence[int], channels: int, fit: str) -> tuple[int, int]:
+def check_image_options(image_size: int | Sequence[int], channels: int, fit: str) -> tuple[int, int]:
     """Return (height, width), or raise a ValueError that names the wrong argument."""
-    size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size,)
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise ValueError(f"image_size must be (height, width), two positive integers, got {image_size}")
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = tuple(size) if isinstance(size, Sequence) else ()
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise ValueError(
+            "data.image_size must be one positive integer, or two: [height,width], such as data.image_size=224; "
+            f"got {image_size}"
+        )
     if channels not in _MODES:
-        raise ValueError(f"channels must be 1 (grey) or 3 (RGB), got {channels}")
+        raise ValueError(f"data.channels must be 1 (grey) or 3 (RGB), got {channels}")
     if fit not in FITS:
-        raise ValueError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
+        raise ValueError(f"data.fit must be one of {', '.join(FITS)}, got {fit!r}")
     return size

@@ -149,7 +149,7 @@ def test_default_place_is_the_users_cache(monkeypatch, tmp_path):
 def test_unreadable_files(paths, cache_dir, decoded, cache):
     paths[3].write_bytes(paths[3].read_bytes()[:40])
     options = {"cache": cache, "cache_dir": cache_dir}
-    with pytest.raises(ValueError, match=r"1 of \d images cannot be read: .*3.jpg .*skip_unreadable=True"):
+    with pytest.raises(ValueError, match=r"1 of \d images cannot be read: .*3.jpg .*skip_unreadable=true"):
         open_images(paths, **options)[0][:]
     with pytest.warns(UserWarning, match="1 of 9 images cannot be read: .*3.jpg .*They are left out"):
         images, readable = open_images(paths, **options, skip_unreadable=True)
@@ -175,4 +175,4 @@ def test_unknown_cache_is_named(paths):
     with pytest.raises(ValueError, match="cache must be one of auto, memory, disk, none; got 'ram'"):
         open_images(paths, cache="ram")
     with pytest.raises(ValueError, match="image_size must be"):
-        open_images(paths, 32)
+        open_images(paths, 0)

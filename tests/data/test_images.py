@@ -1,3 +1,6 @@
+import os
+import socket
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -129,7 +132,10 @@ def test_unreadable_files_can_be_left_out_with_one_warning(broken):
     [
         ("image_size", (32,)),
         ("image_size", (32, 0)),
-        ("image_size", 32),
+        ("image_size", 0),
+        ("image_size", True),
+        ("image_size", 2.5),
+        ("image_size", "32"),
         ("image_size", (8.0, 8)),
         ("channels", 2),
         ("fit", "crop"),
@@ -138,3 +144,23 @@ def test_unreadable_files_can_be_left_out_with_one_warning(broken):
 def test_wrong_option_is_named(option, value):
     with pytest.raises(ValueError, match=f"{option} must be"):
         read_images([], **{"image_size": (4, 4), option: value})
+
+
+def test_one_number_is_both_sides():
+    assert fit_image(plain("RGB", RED), 6).shape == (6, 6, 3)
+    images, _ = read_images([], 5)
+    assert images.shape == (0, 5, 5, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_pipes_sockets_devices_and_folders_are_named_and_never_opened(tmp_path):
+    """Opening a pipe waits for a writer, for ever: the test would not end."""
+    os.mkfifo(tmp_path / "pipe.png")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "socket.png"))
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    (tmp_path / "folder.png").mkdir()
+    for name, kind in (("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device"), ("folder", "a folder")):
+        with pytest.raises(ValueError, match=rf"1 of 1 images cannot be read: .*{name}.png \({kind}, not a file\)"):
+            read_images([tmp_path / f"{name}.png"])
+    listener.close()
