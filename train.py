@@ -58,6 +58,8 @@ def experiment(cfg, folder, resume):
     loss, penalty, augment = build(cfg.loss), build(cfg.penalty), build(cfg.augmentation)
     check_same_distance(cfg.distance, loss=loss.distance, evaluation=judge.distance)
     source = build(cfg.data)
+    if resume:
+        source.check_unchanged(folder)
     print(source.describe())
     with strategy.scope():
         encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)

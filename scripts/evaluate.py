@@ -5,7 +5,8 @@
     python scripts/evaluate.py run=outputs/RUN trusted=[mynet]            # of an encoder of your own, or anybody's
 
 Prints the table of the run: validation and test, by the saved encoder, and as they were before training. If the
-evaluation is the run's own, it checks that the scores are those of its metrics.json.
+evaluation is the run's own, it checks that the scores are those of its metrics.json. Data that have changed since are
+judged as they are now, with a warning.
 """
 
 import json
@@ -44,6 +45,9 @@ def main(arguments):
     source = command_line.build(cfg.data)
     if source.vocabulary not in (None, Vocabulary.load(folder / "vocabulary.json") if source.vocabulary else None):
         raise ValueError(f"the data have changed: their vocabulary is not that of {folder}/vocabulary.json")
+    changes = source.changes_since(folder)
+    if changes:
+        print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
     encoder = keras.models.load_model(folder / "encoder.keras")
     scores = {}
     for split_name in ("validation", "test"):

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "metric_learning.xla": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
     "metric_learning.encoders": FLOOR_1,
-    "metric_learning.data": FLOOR_1,
+    "metric_learning.data": FLOOR_1 | {"metric_learning.run_folder"},
     "metric_learning.evaluation": FLOOR_1,
     "miners": FLOOR_1,
     "metric_learning.frozen_features": FLOOR_1

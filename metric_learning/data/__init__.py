@@ -10,7 +10,7 @@ from metric_learning.data.fashion_mnist import fashion_mnist as fashion_mnist
 from metric_learning.data.image_folder import image_folder as image_folder
 from metric_learning.data.photo_augmentation import PhotoAugmentation as PhotoAugmentation
 from metric_learning.data.source import DataSource as DataSource
-from metric_learning.data.source import Split as Split
+from metric_learning.data.split import Split as Split
 from metric_learning.data.text import Vocabulary as Vocabulary
 from metric_learning.data.tfds_images import tfds_images as tfds_images
 from metric_learning.data.what_to_learn import what_to_learn as what_to_learn

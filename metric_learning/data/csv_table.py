@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import csv as csv_format
+import os
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
 from metric_learning.data.images import read_images
+from metric_learning.data.items import path_ids
 from metric_learning.data.source import DataSource, image_source, text_source
-from metric_learning.data.splits import (
-    check_fraction,
-    hold_out_classes,
-    hold_out_items,
-    rows_of_classes,
-    split_classes_by_seed,
-)
-
-SPLIT_VALUES = {
-    "train": "train",
-    "validation": "validation",
-    "test": "test",
-    "query": "test",
-    "gallery": "gallery",
-}
+from metric_learning.data.splits import SPLIT_NAMES, hold_out_validation, rows_of_classes, split_classes_by_seed
+from metric_learning.data.table import read_table
 
 
 def csv(
@@ -34,11 +23,13 @@ def csv(
     text: str | None = None,
     label: str = "label",
     split: str | None = None,
-    delimiter: str = ",",
-    image_size: Sequence[int] = (32, 32),
+    id: str | None = None,
+    delimiter: str | None = None,
+    image_size: int | Sequence[int] = (32, 32),
     channels: int = 3,
     fit: str = "letterbox",
     skip_unreadable: bool = False,
+    skip_unlabeled: bool = False,
     test_fraction: float = 0.5,
     validation_fraction: float = 0.1,
     seed: int = 0,
@@ -49,15 +40,20 @@ def csv(
 
     Args:
         path: the file.
-        image: column with image paths, absolute or relative to the folder of the file.
+        image: column with image paths, absolute or relative to the folder of the file; of either system, `a/b.png` or
+            `a\\b.png`.
         text: column with texts. With neither `image` nor `text`, the column that is called so.
         label: column with the class of each row; any string, so "007" and "7" are two classes.
-        split: column saying where a row belongs: train, validation, test (or query), gallery.
+        split: column saying where a row belongs: train, validation (or valid, val), test (or query), gallery.
             None: the column called "split" if there is one, and without it the classes are parted
             by seed. "": do not look for one.
-        delimiter: the character between columns.
+        id: column saying which item a row is; rows of one id never find each other. None: the file for images, so that
+            `a.png`, `./a.png` and a link to it are one item; for texts each row is an item.
+        delimiter: the character between columns, or comma, semicolon, tab, pipe or space. None: what parts the header,
+            see `find_delimiter`.
         image_size, channels, fit: see `fit_image`.
         skip_unreadable: leave unreadable images out with a warning, rather than raise.
+        skip_unlabeled: leave rows without a label out with a warning, rather than raise.
         test_fraction, validation_fraction, seed: see `split_classes_by_seed`. When the split
             column names no validation rows, they are held out of the training rows.
         unseen_classes: the splits share no class. False for a split column in which the classes
@@ -69,33 +65,41 @@ def csv(
 
     Raises:
         ValueError: no such file, column or split value; rows with an empty cell; classes that
-            overlap or are too few; images that cannot be read.
+            overlap or are too few; an item in two splits; images that cannot be read.
     """
     path = Path(path).expanduser()
-    header, rows = _read_table(path, delimiter)
-    kind, column = _choose_input(header, image, text, path)
+    expected = (label, split or "split", id or "id", image or "image", text or "text")
+    table = read_table(path, delimiter, expected)
+    kind, column = _choose_input(table.header, image, text, path)
     if kind == "image" and vocabulary_options:
         raise ValueError(f"{', '.join(vocabulary_options)} can only be set for texts, not images")
-    if split is None and "split" in header:
+    if split is None and "split" in table.header:
         split = "split"
-    inputs = _column(header, rows, column, kind, path)
-    label_names = _column(header, rows, label, "label", path)
+    if skip_unlabeled:
+        table = _labeled_rows(table, label)
+    inputs = table.column(column, kind)
+    label_names = table.column(label, "label", "; fill them in, or leave these rows out with data.skip_unlabeled=true")
     class_names, labels = np.unique(np.array(label_names, object), return_inverse=True)
 
     if split:
-        words = _column(header, rows, split, "split", path)
-        parts = _parts_from_column(words, path)
-        if "validation" not in parts and "train" in parts:
-            _hold_out_validation(parts, labels, unseen_classes, validation_fraction, seed)
+        parts = _parts_from_column(table.column(split, "split"), path)
+        if "train" in parts:
+            options = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
+            parts = hold_out_validation(parts, labels, **options)
     elif unseen_classes:
         fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
         parts = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
     else:
-        raise ValueError("unseen_classes=False needs a split column, which says what to test on")
+        raise ValueError("data.unseen_classes=false needs a split column, which says what to test on")
     missing = [name for name in ("train", "validation", "test") if name not in parts]
     if missing:
         raise ValueError(f"{path}: column {split!r} has no {' and no '.join(missing)} rows")
 
+    paths = [_path_of(path.parent, name) for name in inputs] if kind == "image" else []
+    if id:
+        ids = table.column(id, "id")
+    else:
+        ids = path_ids(paths, path.parent) if paths else [str(number) for number in table.numbers]
     if kind == "text":
         return text_source(
             path.stem,
@@ -103,11 +107,12 @@ def csv(
             inputs,
             labels,
             parts,
+            ids=ids,
             unseen_classes=unseen_classes,
             **vocabulary_options,
         )
     images, readable = read_images(
-        [path.parent / name for name in inputs],
+        paths,
         image_size,
         channels=channels,
         fit=fit,
@@ -115,40 +120,33 @@ def csv(
     )
     new_row = np.cumsum(readable) - 1
     parts = {name: new_row[index[readable[index]]] for name, index in parts.items()}
-    captions = [name for name, is_read in zip(inputs, readable, strict=True) if is_read]
+    kept = np.flatnonzero(readable)
     return image_source(
         path.stem,
         class_names,
         images,
-        labels[readable],
-        captions,
+        labels[kept],
+        [inputs[row] for row in kept],
         parts,
+        ids=[ids[row] for row in kept],
         unseen_classes=unseen_classes,
     )
 
 
-def _read_table(path: Path, delimiter: str) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows, all as long as the header; blank lines are no rows."""
-    if not path.is_file():
-        raise ValueError(f"path must be a CSV file, got {path}, which does not exist")
-    try:
-        # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv_format.reader(file, delimiter=delimiter, strict=True)
-            lines = [(reader.line_num, line) for line in reader if line]
-    except (UnicodeDecodeError, csv_format.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if len(lines) < 2:
-        raise ValueError(f"{path} must have a header line and rows, got {len(lines)} lines")
-    header = [name.strip() for name in lines[0][1]]
-    if len(set(header)) != len(header):
-        raise ValueError(f"{path}: column names must be unique, got {', '.join(header)}")
-    for number, line in lines[1:]:
-        if len(line) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: expected {len(header)} columns ({', '.join(header)}), got {len(line)}"
-            )
-    return header, [line for _, line in lines[1:]]
+def _labeled_rows(table, label):
+    labeled = table.with_cells_in(label, "label")
+    left_out = len(table.rows) - len(labeled.rows)
+    if left_out:
+        warnings.warn(
+            f"{table.path}: {left_out:,} of {len(table.rows):,} rows have no label and are left out", stacklevel=3
+        )
+    return labeled
+
+
+def _path_of(folder: Path, name: str) -> Path:
+    """Where an image is; a name that was written on Windows is read with its own separators."""
+    path = folder / name
+    return folder / PureWindowsPath(name).as_posix() if "\\" in name and not os.path.exists(path) else path
 
 
 def _choose_input(header, image, text, path) -> tuple[str, str]:
@@ -167,44 +165,14 @@ def _choose_input(header, image, text, path) -> tuple[str, str]:
     return found[0], found[0]
 
 
-def _column(header, rows, name, argument, path) -> list[str]:
-    if name not in header:
-        raise ValueError(
-            f"{path} has no column {name!r}, which {argument} asks for; its columns are {', '.join(header)}"
-        )
-    index = header.index(name)
-    cells = [row[index].strip() for row in rows]
-    empty = [number for number, cell in enumerate(cells, start=1) if not cell]
-    if empty:
-        first = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-        raise ValueError(
-            f"{path}: column {name!r} is empty in {len(empty):,} of {len(cells):,} rows "
-            f"(row {first}, counted after the header)"
-        )
-    return cells
-
-
 def _parts_from_column(words: list[str], path: Path) -> dict[str, np.ndarray]:
     """Split name -> row numbers, for the splits that occur."""
-    unknown = sorted(set(words) - set(SPLIT_VALUES))
+    unknown = sorted(set(words) - set(SPLIT_NAMES))
     if unknown:
         raise ValueError(
-            f"{path}: split must be one of {', '.join(SPLIT_VALUES)}, got {', '.join(map(repr, unknown[:5]))}"
+            f"{path}: split must be one of {', '.join(SPLIT_NAMES)}, got {', '.join(map(repr, unknown[:5]))}"
         )
     if "query" in words and "test" in words:
         raise ValueError(f"{path}: query and test rows mean the same; use one of the two words")
-    names = np.array([SPLIT_VALUES[word] for word in words])
+    names = np.array([SPLIT_NAMES[word] for word in words])
     return {name: np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())}
-
-
-def _hold_out_validation(parts, labels, unseen_classes, fraction, seed) -> None:
-    """Move part of the training rows to validation: whole classes, or a share of each."""
-    check_fraction("validation_fraction", fraction)
-    train = parts["train"]
-    if unseen_classes:
-        _, held_out = hold_out_classes(np.unique(labels[train]), fraction=fraction, seed=seed)
-        is_held_out = np.isin(labels[train], held_out)
-    else:
-        count = max(1, round(len(train) * fraction))
-        is_held_out = hold_out_items(labels[train], count=count, seed=seed)
-    parts["train"], parts["validation"] = train[~is_held_out], train[is_held_out]

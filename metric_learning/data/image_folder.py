@@ -1,40 +1,53 @@
-"""Own images, one folder for each class."""
+"""Own images, one folder for each class, also within one folder for each split."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from metric_learning.data.images import read_images
+from metric_learning.data.items import count, path_ids, printable, some
 from metric_learning.data.source import DataSource, image_source
-from metric_learning.data.splits import rows_of_classes, split_classes_by_seed
+from metric_learning.data.splits import SPLIT_NAMES, hold_out_validation, rows_of_classes, split_classes_by_seed
 
 _LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini"}
+# What people put beside their images; whatever else is there is read, or named as unreadable.
+_NO_IMAGES = set(".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .html .pdf .ini .log .py .sh .url .zip".split())
 
 
 def image_folder(
     root: str | Path,
     *,
-    image_size: Sequence[int] = (32, 32),
+    image_size: int | Sequence[int] = (32, 32),
     channels: int = 3,
     fit: str = "letterbox",
     test_fraction: float = 0.5,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    unseen_classes: bool = True,
     skip_unreadable: bool = False,
 ) -> DataSource:
-    """Images in `root/CLASS/**`, with the classes parted by seed.
+    """Images in `root/CLASS/**`, with the classes parted by seed, or in `root/SPLIT/CLASS/**`.
 
-    Every file below a class folder is an image of that class, except hidden ones and what file
-    managers leave behind. Classes are in the order of their names, so the splits are a pure
-    function of the class names, the fractions and the seed.
+    Every file below a class folder is an image of that class, except hidden ones, what file
+    managers leave behind, and by their names texts and archives, which a warning counts. Classes
+    are in the order of their names, so the splits are a pure function of the class names, the
+    fractions and the seed.
+
+    The folders are splits if they are called so: train and test (or query and gallery), and if
+    wanted validation (or valid, val), and hold nothing but folders. Without validation it is held
+    out of train.
 
     Args:
-        root: folder with one folder per class.
+        root: folder with one folder per class, or per split.
         image_size, channels, fit: see `fit_image`.
         test_fraction, validation_fraction, seed: see `split_classes_by_seed`.
+        unseen_classes: the splits share no class. False for folders of splits in which the classes
+            to be found are those to learn from.
         skip_unreadable: leave unreadable files out with a warning, rather than raise.
 
     Returns:
@@ -42,37 +55,106 @@ def image_folder(
 
     Raises:
         ValueError: `root` is no folder or has no class with images, there are too few classes for
-            the splits, or files cannot be read.
+            the splits, classes overlap, an item is in two splits, or files cannot be read.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
-        raise ValueError(f"root must be a folder with one folder per class, got {root}")
-    files = {
-        folder.name: sorted(path for path in folder.rglob("*") if _is_data(path, folder))
-        for folder in sorted(root.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-    }
-    class_names = [name for name, paths in files.items() if paths]
-    if not class_names:
+        raise ValueError(f"data.root must be a folder with one folder per class, got {root}")
+    folders = _folders_in(root)
+    split_of = _splits_by_name(folders)
+    if split_of:
+        _warn_of_files_left_out(root, [folder for folder in folders if folder.name not in split_of], "split")
+        class_folders = [inner for name in split_of for inner in _folders_in(root / name)]
+    else:
+        class_folders = folders
+    files = {folder: _images_in(folder) for folder in class_folders}
+    _warn_of_files_left_out(root, [path for _, others in files.values() for path in others], "image")
+    paths = [path for images, _ in files.values() for path in images]
+    class_of = [printable(folder.name) for folder, (images, _) in files.items() for _ in images]
+    if not paths:
         raise ValueError(
-            f"root must hold one folder per class with images in it; {root} has {len(files)} folders, none with files"
+            f"data.root must hold one folder per class with images in it; {root} has "
+            f"{count(folders, 'folder')}, none with images"
         )
-    classes = split_classes_by_seed(
-        len(class_names),
-        test_fraction=test_fraction,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
-    paths = [path for name in class_names for path in files[name]]
-    labels = np.repeat(np.arange(len(class_names)), [len(files[name]) for name in class_names])
+    class_names, labels = np.unique(np.array(class_of, object), return_inverse=True)
+    if split_of:
+        split_names = np.array([split_of[path.relative_to(root).parts[0]] for path in paths])
+        rows = {name: np.flatnonzero(split_names == name) for name in dict.fromkeys(split_names.tolist())}
+        missing = [name for name in ("train", "test") if name not in rows]
+        if missing:
+            raise ValueError(
+                f"data.root {root} has folders of splits ({', '.join(split_of)}), but no images in "
+                f"{' and none in '.join(missing)}; without images for validation some of train are held out"
+            )
+        options = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
+        rows = hold_out_validation(rows, labels, **options)
+    elif unseen_classes:
+        fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
+        rows = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
+    else:
+        raise ValueError("data.unseen_classes=false needs folders of splits, train and test, which say what to test on")
     images, readable = read_images(paths, image_size, channels=channels, fit=fit, skip_unreadable=skip_unreadable)
     kept = np.flatnonzero(readable)
-    captions = [paths[row].relative_to(root).as_posix() for row in kept]
-    labels = labels[kept]
-    rows = rows_of_classes(labels, classes)
-    return image_source(root.resolve().name, class_names, images, labels, captions, rows)
+    new_row = np.cumsum(readable) - 1
+    return image_source(
+        printable(root.resolve().name),
+        class_names,
+        images,
+        labels[kept],
+        [_caption(paths[row], root) for row in kept],
+        {name: new_row[index[readable[index]]] for name, index in rows.items()},
+        ids=path_ids((paths[row] for row in kept), root),
+        unseen_classes=unseen_classes,
+    )
 
 
-def _is_data(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden and path.name.lower() not in _LEFT_BY_SYSTEMS
+def _folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, without hidden ones, in the order of their names."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _splits_by_name(folders: list[Path]) -> dict[str, str]:
+    """Folder name -> split, if there are folders of splits: train and another one, with nothing but folders in them.
+
+    Classes may be called train and test too, but then there are images in them.
+    """
+    split_of = {folder.name: SPLIT_NAMES.get(folder.name.lower()) for folder in folders}
+    split_of = {name: split for name, split in split_of.items() if split}
+    if "train" not in split_of.values() or len(split_of) < 2:
+        return {}
+    named = [folder for folder in folders if folder.name in split_of]
+    hold_folders = all(_folders_in(folder) and not _images_directly_in(folder) for folder in named)
+    return split_of if hold_folders else {}
+
+
+def _images_directly_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.is_dir() and _is_data(path) and not _is_no_image(path)]
+
+
+def _images_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(images, other files) anywhere below a folder, in the order of their paths."""
+    images, others = [], []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and not path.is_dir() and _is_data(path):
+            (others if _is_no_image(path) else images).append(path)
+    return images, others
+
+
+def _is_data(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name.lower() not in _LEFT_BY_SYSTEMS
+
+
+def _is_no_image(path: Path) -> bool:
+    return path.suffix.lower() in _NO_IMAGES
+
+
+def _warn_of_files_left_out(root: Path, paths: list[Path], what: str) -> None:
+    if paths:
+        verb = f"is no {what}" if len(paths) == 1 else f"are no {what}s"
+        names = some(_caption(path, root) for path in paths)
+        warnings.warn(f"{root}: left out what by its name {verb}: {names}, {len(paths):,} in all", stacklevel=3)
+
+
+def _caption(path: Path, root: Path) -> str:
+    return printable(os.path.relpath(path, root)).replace(os.sep, "/")

@@ -3,72 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from metric_learning.data import remembered
+from metric_learning.data.items import check_items, contents, count, some
+from metric_learning.data.split import Split, shape_and_dtype
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
 KINDS = ("images", "texts")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Split:
-    """Items of one split, in a fixed order.
-
-    Attributes:
-        inputs: what the encoder takes: uint8 images [n, height, width, channels], int32 token
-            ids [n, length] with 0 for padding, or float32 features [n, F].
-        labels: int64 [n], index into `DataSource.class_names`.
-        captions: [n] what a person reads about an item: the text itself, or the name of the image.
-
-    Raises:
-        ValueError: a shape, dtype or length is not as above.
-    """
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    captions: tuple[str, ...]
-
-    def __post_init__(self):
-        expected = "uint8 images [n, height, width, channels], int32 token ids [n, length] or float32 features [n, F]"
-        if not isinstance(self.inputs, np.ndarray) or (self.inputs.dtype, self.inputs.ndim) not in (
-            (np.uint8, 4),
-            (np.int32, 2),
-            (np.float32, 2),
-        ):
-            raise ValueError(f"inputs must be {expected}, got {_shape_and_dtype(self.inputs)}")
-        if not isinstance(self.labels, np.ndarray) or (self.labels.dtype, self.labels.ndim) != (
-            np.int64,
-            1,
-        ):
-            raise ValueError(f"labels must be int64 [n], got {_shape_and_dtype(self.labels)}")
-        if not isinstance(self.captions, tuple):
-            raise ValueError(f"captions must be a tuple, got {type(self.captions).__name__}")
-        if not len(self.inputs) == len(self.labels) == len(self.captions):
-            raise ValueError(
-                f"inputs, labels and captions must be equally many, got {len(self.inputs)}, "
-                f"{len(self.labels)} and {len(self.captions)}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        return f"<Split of {len(self)} items, {_shape_and_dtype(self.inputs)}>"
-
-    @property
-    def classes(self) -> np.ndarray:
-        """int64, ascending: the class indices that occur here."""
-        return np.unique(self.labels)
-
-    def without_labels(self) -> Split:
-        """The same items, each a class of its own, to be learnt from its augmented views alone."""
-        return replace(self, labels=np.arange(len(self), dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,11 +34,13 @@ class DataSource:
         gallery: what `test` items are searched in; None: in `test` itself, leaving the item out.
         vocabulary: how texts became token ids; None for images.
         unseen_classes: train, validation and test share no class (the gallery shares the test
-            classes, of course). Checked here.
+            classes, of course), and no item. Checked here; with False, shared items are warned of.
+        warn_about_copies: items of two splits, or of what is searched, that hold the same are
+            counted in `data.json`; True also warns of them.
 
     Raises:
         ValueError: an unknown kind, an empty split, items of another kind or shape than the
-            training items, labels without a class name, or classes that overlap.
+            training items, labels without a class name, or classes or items that overlap.
     """
 
     name: str
@@ -102,6 +52,7 @@ class DataSource:
     gallery: Split | None = None
     vocabulary: Vocabulary | None = None
     unseen_classes: bool = True
+    warn_about_copies: bool = True
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -122,6 +73,9 @@ class DataSource:
                 )
         if self.unseen_classes:
             self._check_classes_are_disjoint()
+        found = check_items(self)
+        if found:
+            warnings.warn(f"{self.name}: {found}", stacklevel=3)
         self._warn_about_lone_classes()
 
     def __repr__(self) -> str:
@@ -161,15 +115,30 @@ class DataSource:
         ]
         return f"{self.name}: {what}; {', '.join(parts)}"
 
+    @cached_property
+    def contents(self) -> dict[str, list[str]]:
+        """Split name -> hashes of what its items hold, see `items.contents`."""
+        return {name: contents(split, self.kind) for name, split in self.splits.items()}
+
     def save(self, folder: str | Path) -> None:
-        """Write what a run must remember of its data: `classes.json`, the names of each split's
-        classes, and for texts `vocabulary.json`."""
-        folder = Path(folder)
-        names = {name: self.names_of(split) for name, split in self.splits.items()}
-        text = json.dumps(names, ensure_ascii=False, indent=1)
-        (folder / "classes.json").write_text(text + "\n", encoding="utf-8")
+        """Write what a run must remember of its data, see `remembered.save`; for texts also `vocabulary.json`."""
+        remembered.save(self, Path(folder))
         if self.vocabulary is not None:
-            self.vocabulary.save(folder / "vocabulary.json")
+            self.vocabulary.save(Path(folder) / "vocabulary.json")
+
+    def changes_since(self, folder: str | Path) -> str:
+        """In one line, what differs from the data that were saved in the folder; "" if nothing does.
+
+        Raises:
+            ValueError: nothing was saved there.
+        """
+        return remembered.changes_since(self, Path(folder))
+
+    def check_unchanged(self, folder: str | Path) -> None:
+        """Raise a ValueError that says what differs from the data that were saved in the folder, if anything does."""
+        changes = self.changes_since(folder)
+        if changes:
+            raise ValueError(f"the data have changed since {folder} began, so it cannot be resumed: {changes}")
 
     def _check_split(self, split_name: str, split: Split) -> None:
         if len(split) == 0:
@@ -179,7 +148,7 @@ class DataSource:
             raise ValueError(
                 f"the {split_name} split of {self.name!r} must hold {self.kind} of shape "
                 f"{self.input_shape} and dtype {np.dtype(expected_dtype).name}, "
-                f"got {_shape_and_dtype(split.inputs)}"
+                f"got {shape_and_dtype(split.inputs)}"
             )
         lowest, highest = split.labels.min(), split.labels.max()
         if lowest < 0 or highest >= self.num_classes:
@@ -197,7 +166,7 @@ class DataSource:
                 raise ValueError(
                     f"the {name} and {other_name} splits of {self.name!r} share "
                     f"{_first_names(shared, self.class_names)}; classes must not overlap, "
-                    "unless the source is made with unseen_classes=False"
+                    "unless that is meant and data.unseen_classes=false"
                 )
 
     def _warn_about_lone_classes(self) -> None:
@@ -227,19 +196,23 @@ def image_source(
     captions: Sequence[str],
     rows: Mapping[str, np.ndarray],
     *,
+    ids: Sequence[str] | None = None,
     unseen_classes: bool = True,
+    warn_about_copies: bool = True,
 ) -> DataSource:
     """Part images into the splits of a DataSource.
 
     Args:
-        name, class_names, unseen_classes: as in `DataSource`.
+        name, class_names, unseen_classes, warn_about_copies: as in `DataSource`.
         images: uint8 [n, height, width, channels].
         labels: integers [n].
         captions: [n].
         rows: split name ("train", "validation", "test", "gallery") -> indices of its images.
+        ids: [n] which item each image is; None: each one of its own, by its row.
     """
-    splits = _part(images, labels, captions, rows)
-    return DataSource(name, "images", tuple(class_names), **splits, unseen_classes=unseen_classes)
+    splits = _part(images, labels, captions, ids, rows)
+    options = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
+    return DataSource(name, "images", tuple(class_names), **splits, **options)
 
 
 def text_source(
@@ -249,47 +222,44 @@ def text_source(
     labels: np.ndarray,
     rows: Mapping[str, np.ndarray],
     *,
+    ids: Sequence[str] | None = None,
     unseen_classes: bool = True,
+    warn_about_copies: bool = True,
     **vocabulary_options,
 ) -> DataSource:
     """Part texts into the splits of a DataSource, with a vocabulary of the training texts alone.
 
     Args:
-        name, class_names, unseen_classes: as in `DataSource`.
+        name, class_names, unseen_classes, warn_about_copies: as in `DataSource`.
         texts: [n]; they become the captions.
         labels: integers [n].
         rows: split name -> indices of its texts.
+        ids: [n] which item each text is; None: each one of its own, by its row.
         vocabulary_options: see `Vocabulary.from_texts`.
     """
     vocabulary = Vocabulary.from_texts([texts[row] for row in rows["train"]], **vocabulary_options)
-    ids = vocabulary.encode(texts)
+    tokens = vocabulary.encode(texts)
     # A window of a row is a fair sample of its tokens then; what is judged keeps its order.
-    ids[rows["train"]] = shuffle_tokens(ids[rows["train"]])
-    splits = _part(ids, labels, texts, rows)
-    return DataSource(
-        name,
-        "texts",
-        tuple(class_names),
-        **splits,
-        vocabulary=vocabulary,
-        unseen_classes=unseen_classes,
-    )
+    tokens[rows["train"]] = shuffle_tokens(tokens[rows["train"]])
+    splits = _part(tokens, labels, texts, ids, rows)
+    options = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
+    return DataSource(name, "texts", tuple(class_names), **splits, vocabulary=vocabulary, **options)
 
 
-def _part(inputs, labels, captions, rows) -> dict[str, Split]:
+def _part(inputs, labels, captions, ids, rows) -> dict[str, Split]:
     labels = np.asarray(labels, np.int64)
+    ids = [str(row) for row in range(len(labels))] if ids is None else ids
     return {
-        name: Split(inputs[index], labels[index], tuple(captions[row] for row in index)) for name, index in rows.items()
+        name: Split(
+            inputs[index],
+            labels[index],
+            tuple(captions[row] for row in index),
+            tuple(ids[row] for row in index),
+        )
+        for name, index in rows.items()
     }
 
 
-def _first_names(classes: np.ndarray, class_names: tuple[str, ...], most: int = 5) -> str:
+def _first_names(classes: np.ndarray, class_names: tuple[str, ...]) -> str:
     """Such as "7 classes (ant, bee, cat, dog, elk, ...)"."""
-    names = [class_names[i] for i in classes[:most]] + ["..."] * (len(classes) > most)
-    return f"{len(classes):,} class{'es' * (len(classes) > 1)} ({', '.join(names)})"
-
-
-def _shape_and_dtype(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.name} {list(value.shape)}"
-    return type(value).__name__
+    return f"{count(classes, 'class')} {some((class_names[label] for label in classes), most=5)}"

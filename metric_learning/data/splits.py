@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+# What people call the splits, in a column or as folders, and what they are.
+SPLIT_NAMES = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+    "query": "test",
+    "gallery": "gallery",
+}
+
 
 def split_classes_by_index(num_classes: int) -> dict[str, np.ndarray]:
     """The fixed class splits of the emoji sources, the same for their images and their texts.
@@ -125,4 +136,31 @@ def hold_out_items(labels: np.ndarray, *, count: int, seed: int = 0) -> np.ndarr
 def check_fraction(name: str, fraction: float) -> None:
     """Raise a ValueError unless `fraction`, the argument called `name`, is between 0 and 1."""
     if not 0 < fraction < 1:
-        raise ValueError(f"{name} must be between 0 and 1, got {fraction}")
+        raise ValueError(f"data.{name} must be between 0 and 1, got {fraction}")
+
+
+def hold_out_validation(
+    parts: dict[str, np.ndarray], labels: np.ndarray, *, unseen_classes: bool, fraction: float = 0.1, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Move part of the training rows to validation, if there is no such split: whole classes, or a share of each.
+
+    Args:
+        parts: split name -> row numbers, with "train".
+        labels: [n] integers of all rows.
+        unseen_classes: hold out classes rather than a share of each.
+        fraction, seed: how much, and which.
+
+    Returns:
+        The parts, with "validation".
+    """
+    if "validation" in parts:
+        return parts
+    check_fraction("validation_fraction", fraction)
+    train = parts["train"]
+    if unseen_classes:
+        _, held_out = hold_out_classes(np.unique(labels[train]), fraction=fraction, seed=seed)
+        is_held_out = np.isin(labels[train], held_out)
+    else:
+        count = max(1, round(len(train) * fraction))
+        is_held_out = hold_out_items(labels[train], count=count, seed=seed)
+    return {**parts, "train": train[~is_held_out], "validation": train[is_held_out]}

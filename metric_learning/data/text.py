@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from metric_learning.run_folder import write_whole
+
 
 class _WordCharacters(dict):
     """For `str.translate`: letters, digits and their marks stay, the rest parts words.
@@ -183,7 +185,7 @@ class Vocabulary:
     def save(self, path: str | Path) -> None:
         """Write everything needed to encode texts the same way again, as JSON."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=0)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_whole(path, text + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:

@@ -61,15 +61,20 @@ class Judge:
     def __call__(self, encoder, source, split_name):
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
 
+        An item never finds itself, wherever it is listed: rows of one id are left out of each other's answers.
+
         Returns:
             Verdict.
         """
         split = getattr(source, split_name)
         embeddings = embed(encoder, split.inputs, self.batch_size)
-        options = {"ks": tuple(self.ks), "distance": self.distance}
+        options = {"ks": tuple(self.ks), "distance": self.distance, "ids": split.ids}
         if split_name == "test" and source.gallery is not None:
             gallery = source.gallery
             options["gallery_embeddings"] = embed(encoder, gallery.inputs, self.batch_size)
             options["gallery_labels"] = gallery.labels
+            options["gallery_ids"] = gallery.ids
+            if split.ids is None or gallery.ids is None:  # then no query is in the gallery
+                options["ids"] = options["gallery_ids"] = None
         found = evaluate(embeddings, split.labels, **options)
         return Verdict(split_name, found, embeddings, options.get("gallery_embeddings"))

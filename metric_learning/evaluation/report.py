@@ -94,8 +94,8 @@ def write_report(
 
     Args:
         folder: made if missing; files of the same names are replaced.
-        split: the judged items: anything with `inputs`, `labels` and `captions`. uint8 [n, h, w, c]
-            inputs are images, all others texts.
+        split: the judged items: anything with `inputs`, `labels` and `captions`, and if wanted `ids`. uint8
+            [n, h, w, c] inputs are images, all others texts.
         embeddings: [n, D] of the split.
         evaluation: what `evaluate` found for them.
         history: rows as `training_curves` takes them; without rows there is no such picture.
@@ -137,9 +137,11 @@ def write_report(
         distance=distance,
         title=f"Embedding map, {scored}",
     )
-    labels = split.labels
+    labels, ids = split.labels, getattr(split, "ids", None)
     if gallery is not None:  # the queries alone may have no two items of a class
         labels = np.concatenate([labels, gallery.labels])
+        gallery_ids = getattr(gallery, "ids", None)
+        ids = None if ids is None or gallery_ids is None else [*ids, *gallery_ids]
         embeddings = np.concatenate([embeddings, gallery_embeddings])
         if untrained_embeddings is not None:
             untrained_embeddings = np.concatenate([untrained_embeddings, untrained_gallery_embeddings])
@@ -147,6 +149,7 @@ def write_report(
         folder / "distance_histograms.png",
         embeddings,
         labels,
+        ids=ids,
         distance=distance,
         untrained_embeddings=untrained_embeddings,
         title=f"Distances of pairs, {title}",

@@ -1,4 +1,5 @@
 import csv as csv_format
+import os
 
 import numpy as np
 import pytest
@@ -96,20 +97,20 @@ def test_seed_decides_the_split_whatever_the_order_of_rows(texts, tmp_path):
 
 def test_labels_above_2_to_24_stay_apart(tmp_path):
     ids = [str(16_777_216 + i) for i in range(8)]
-    rows = [(f"text {i}", name) for i in range(2) for name in ids]
+    rows = [(f"text {i} {name}", name) for i in range(2) for name in ids]
     source = csv(write(tmp_path / "ids.csv", ["text", "label"], rows))
     assert source.class_names == tuple(ids)
 
 
 def test_labels_are_strings_as_written(tmp_path):
     names = ["7", "07", "007", "7.0", "é", "e", "NA", "nan"]
-    rows = [(f"text {i}", name) for i in range(2) for name in names]
+    rows = [(f"text {i} {name}", name) for i in range(2) for name in names]
     source = csv(write(tmp_path / "ids.csv", ["text", "label"], rows))
     assert source.class_names == tuple(sorted(names))
 
 
 def test_unicode_quotes_and_byte_order_mark(tmp_path):
-    rows = [(f'größer, "{word}"\nनमस्ते', word) for word in WORDS for _ in range(2)]
+    rows = [(f'größer, "{word}" {i}\nनमस्ते', word) for word in WORDS for i in range(2)]
     source = csv(write(tmp_path / "t.csv", ["text", "label"], rows, encoding="utf-8-sig"))
     assert source.train.captions[0].startswith('größer, "')
     assert source.train.captions[0].endswith("\nनमस्ते")
@@ -165,7 +166,7 @@ def test_validation_classes_are_held_out_of_training_when_not_named(tmp_path):
 
 
 def test_overlapping_classes_raise_unless_they_are_meant(tmp_path):
-    rows = [(f"text {i}", word, part) for i, word in enumerate("aabb") for part in ("train", "test")]
+    rows = [(f"text {i} {part}", word, part) for i, word in enumerate("aabb") for part in ("train", "test")]
     path = write_split(tmp_path, rows + [(f"valid {i}", word, "validation") for i, word in enumerate("ccdd")])
     with pytest.raises(ValueError, match=r"train and test .* share 2 classes \(a, b\)"):
         csv(path)
@@ -173,7 +174,7 @@ def test_overlapping_classes_raise_unless_they_are_meant(tmp_path):
 
 
 def test_seen_classes_lend_validation_a_share_of_each(tmp_path):
-    rows = [(f"{i}", word, part) for i in range(20) for word in "ab" for part in ("train", "test")]
+    rows = [(f"{i} {word} {part}", word, part) for i in range(20) for word in "ab" for part in ("train", "test")]
     source = csv(write_split(tmp_path, rows), unseen_classes=False)
     assert np.bincount(source.validation.labels).tolist() == [2, 2]
     assert np.bincount(source.train.labels).tolist() == [18, 18]
@@ -226,3 +227,50 @@ def test_missing_or_undecodable_file_is_named(tmp_path):
     (tmp_path / "latin.csv").write_bytes("text,label\ngrün,x\n".encode("latin-1"))
     with pytest.raises(ValueError, match="latin.csv is not a CSV file in UTF-8"):
         csv(tmp_path / "latin.csv")
+
+
+def test_paths_written_on_windows_are_found(images):
+    rows = images.read_text()
+    expected = csv(images)
+    images.write_text(rows.replace("pictures/", "pictures\\"))
+    source = csv(images)
+    assert source.test.captions[0].startswith("pictures\\")
+    for name, split in source.splits.items():
+        np.testing.assert_array_equal(split.inputs, expected.splits[name].inputs)
+        assert split.ids == expected.splits[name].ids
+    Image.new("L", (5, 5), 200).save(images.parent / "pictures\\ant0.png")  # a name that is right as it stands
+    found = {c: x for s in csv(images).splits.values() for c, x in zip(s.captions, s.inputs, strict=True)}
+    assert (found["pictures\\ant0.png"] == 200).all()
+
+
+def test_rows_without_a_label_are_said_or_left_out(tmp_path):
+    rows = [(f"{word} {i}", word) for i in range(2) for word in WORDS]
+    path = write(tmp_path / "t.csv", ["text", "label"], [("lost", ""), *rows, ("lost too", " ")])
+    message = r"'label' is empty in 2 of 18 rows \(row 1, 18, .*or leave these rows out with data.skip_unlabeled=true"
+    with pytest.raises(ValueError, match=message):
+        csv(path)
+    with pytest.warns(UserWarning, match="2 of 18 rows have no label and are left out") as caught:
+        source = csv(path, skip_unlabeled=True)
+    assert len(caught) == 1
+    assert sorted(labels_of_captions(source)) == sorted(text for text, _ in rows)
+    ids = {
+        caption: key for split in source.splits.values() for caption, key in zip(split.captions, split.ids, strict=True)
+    }
+    assert ids["ant 0"] == "2"  # the row in the file
+
+
+def test_empty_texts_are_still_named_when_unlabeled_rows_are_left_out(tmp_path):
+    path = write(tmp_path / "t.csv", ["text", "label"], [("lost", ""), ("", "ant")])
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"'text' is empty in 1 of 1 rows \(row 2, counted"):
+        csv(path, skip_unlabeled=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_pipe_for_a_table_or_an_image_is_named_at_once(images, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="data.path must be a CSV file, got .*pipe.csv, which is no regular file"):
+        csv(tmp_path / "pipe.csv")
+    (tmp_path / "pictures/dog3.png").unlink()
+    os.mkfifo(tmp_path / "pictures/dog3.png")
+    with pytest.raises(ValueError, match=r"1 of 16 images cannot be read: .*dog3.png \(a pipe, not a file\)"):
+        csv(images)

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,8 +69,8 @@ def test_hidden_files_and_leavings_of_file_managers_are_no_images(root):
 
 
 def test_unreadable_file_is_named(root):
-    (root / "bee" / "000.txt").write_text("not an image")
-    with pytest.raises(ValueError, match=r"1 of 17 images cannot be read: .*bee/000.txt"):
+    (root / "bee" / "000.jpg").write_text("not an image")
+    with pytest.raises(ValueError, match=r"1 of 17 images cannot be read: .*bee/000.jpg"):
         image_folder(root)
     with pytest.warns(UserWarning, match="1 of 17"):
         source = image_folder(root, skip_unreadable=True)
@@ -94,3 +96,95 @@ def test_wrong_root_is_named(tmp_path):
         save(tmp_path / name / "1.png", 0)
     with pytest.raises(ValueError, match="num_classes=4"):
         image_folder(tmp_path)
+
+
+@pytest.fixture
+def split_root(tmp_path):
+    """Splits as folders, by the names that people give them."""
+    for i, name in enumerate(NAMES):
+        split = "train" if i < 4 else "val" if i < 6 else "test"
+        for k in range(2):
+            save(tmp_path / "pets" / split / name / f"{k}.png", 10 * i + k)
+    return tmp_path / "pets"
+
+
+def names_of(source):
+    return {name: source.names_of(split) for name, split in source.splits.items()}
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "VAL"])
+def test_folders_of_splits_are_followed(split_root, validation):
+    (split_root / "val").rename(split_root / validation)
+    source = image_folder(split_root, image_size=4)
+    assert names_of(source) == {"train": NAMES[:4], "validation": NAMES[4:6], "test": NAMES[6:]}
+    assert source.input_shape == (4, 4, 3)
+    for split in source.splits.values():
+        for image, label, caption in zip(split.inputs, split.labels, split.captions, strict=True):
+            assert (image == 10 * label + int(caption[-5])).any()
+            assert caption.split("/")[1] == NAMES[label]
+
+
+def test_query_and_gallery_may_be_folders(split_root):
+    (split_root / "test").rename(split_root / "gallery")
+    save(split_root / "query" / "hen" / "7.png", 99)
+    source = image_folder(split_root)
+    assert source.test.captions == ("query/hen/7.png",)
+    assert source.names_of(source.gallery) == NAMES[6:]
+
+
+def test_validation_is_held_out_of_the_folder_of_training(split_root):
+    (split_root / "val" / "elk").rename(split_root / "train" / "elk")
+    (split_root / "val" / "fox").rename(split_root / "train" / "fox")
+    (split_root / "val").rmdir()
+    source = image_folder(split_root)
+    assert len(source.validation.classes) == 2
+    assert sorted(source.names_of(source.train) + source.names_of(source.validation)) == NAMES[:6]
+    assert source.names_of(source.test) == NAMES[6:]
+
+
+def test_classes_in_two_folders_of_splits_must_be_meant(split_root):
+    for k in range(2):
+        save(split_root / "test" / "ant" / f"{k}.png", 200 + k)
+    with pytest.raises(ValueError, match=r"train and test .* share 1 class \(ant\); .* data.unseen_classes=false"):
+        image_folder(split_root)
+    assert names_of(image_folder(split_root, unseen_classes=False))["test"] == ["ant", "gnu", "hen"]
+
+
+def test_folders_of_splits_without_a_test_are_named(split_root):
+    (split_root / "test").rename(split_root / ".test")
+    with pytest.raises(ValueError, match=r"folders of splits \(train, val\), but no images in test"):
+        image_folder(split_root)
+
+
+def test_classes_may_be_called_like_splits(root):
+    (root / "ant").rename(root / "train")
+    (root / "bee").rename(root / "test")
+    source = image_folder(root)
+    assert {"train", "test", "cat"} <= set(source.class_names) and len(source.class_names) == 8
+
+
+def test_other_folders_beside_splits_are_left_out_with_a_note(split_root):
+    save(split_root / "masks" / "ant" / "0.png", 250)
+    with pytest.warns(UserWarning, match=r"left out what by its name is no split: \(masks\), 1 in all"):
+        source = image_folder(split_root)
+    assert "masks" not in source.class_names
+
+
+def test_stray_texts_are_left_out_with_a_note(root):
+    for name in ("ant/notes.txt", "ant/deeper/LABELS.CSV", "bee/about.md"):
+        (root / name).write_text("about")
+    with pytest.warns(UserWarning, match=r"pets: left out .* are no images: \(.*\), 3 in all") as caught:
+        source = image_folder(root)
+    assert len(caught) == 1
+    assert sum(len(split) for split in source.splits.values()) == 16
+
+
+def test_pipes_among_images_are_named(root):
+    os.mkfifo(root / "bee" / "pipe.png")
+    with pytest.raises(ValueError, match=r"1 of 17 images cannot be read: .*pipe.png \(a pipe, not a file\)"):
+        image_folder(root)
+
+
+def test_classes_that_are_seen_need_folders_of_splits(root):
+    with pytest.raises(ValueError, match="data.unseen_classes=false needs folders of splits"):
+        image_folder(root, unseen_classes=False)

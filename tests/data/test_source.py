@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import numpy as np
@@ -8,14 +9,17 @@ from metric_learning.data import DataSource, Split, Vocabulary
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox")
 
 
+NUMBERS = itertools.count()  # no two items are copies of each other
+
+
 def image_split(labels, size=(4, 5, 3)):
-    inputs = np.zeros((len(labels), *size), np.uint8)
+    inputs = np.random.default_rng(next(NUMBERS)).integers(256, size=(len(labels), *size), dtype=np.uint8)
     return Split(inputs, np.array(labels, np.int64), tuple(f"item {i}" for i in labels))
 
 
 def text_split(labels, length=7):
     inputs = np.zeros((len(labels), length), np.int32)
-    return Split(inputs, np.array(labels, np.int64), tuple(f"text {i}" for i in labels))
+    return Split(inputs, np.array(labels, np.int64), tuple(f"text {i}, {next(NUMBERS)}" for i in labels))
 
 
 def source(**changes):

@@ -3,12 +3,13 @@ wrong."""
 
 import numpy as np
 
+from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.pictures import canvas
 
 _PAIRS, _BLOCK, _BINS = 200_000, 20_000, 120
 
 
-def distance_histograms(path, embeddings, labels, *, distance="cosine", untrained_embeddings=None, title=""):
+def distance_histograms(path, embeddings, labels, *, ids=None, distance="cosine", untrained_embeddings=None, title=""):
     """Draws the distances of positive and of negative pairs, and the threshold that gets as many of
     both right.
 
@@ -16,6 +17,7 @@ def distance_histograms(path, embeddings, labels, *, distance="cosine", untraine
         path: of the PNG.
         embeddings: [n, D].
         labels: [n] integers.
+        ids: [n] integers or strings, which item each row is; rows of one item are no pair. None: each its own.
         distance: a name of `metric_learning.distances`.
         untrained_embeddings: [n, D'] of the same items before training, drawn above for comparison.
         title: names data and split.
@@ -30,6 +32,9 @@ def distance_histograms(path, embeddings, labels, *, distance="cosine", untraine
     if untrained_embeddings is not None:
         panels.insert(0, ("Untrained", untrained_embeddings))
     positives, negatives = sample_pairs(np.asarray(labels))
+    if ids is not None:
+        (ids,) = numbered("ids", ids)
+        positives, negatives = (pairs[ids[pairs[:, 0]] != ids[pairs[:, 1]]] for pairs in (positives, negatives))
     if not len(positives) or not len(negatives):
         raise ValueError("distance_histograms needs pairs of equal and of different labels; found none of one")
     height = 100 + 290 * len(panels)

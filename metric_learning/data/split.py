@@ -1,0 +1,76 @@
+"""One split of a data source: labelled items in a fixed order, each with an identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Items of one split, in a fixed order.
+
+    Attributes:
+        inputs: what the encoder takes: uint8 images [n, height, width, channels], int32 token
+            ids [n, length] with 0 for padding, or float32 features [n, F].
+        labels: int64 [n], index into `DataSource.class_names`.
+        captions: [n] what a person reads about an item: the text itself, or the name of the image.
+        ids: [n] which item each row is, the same in every split; two rows of one id are one item
+            and never find each other. None: every row is an item of its own.
+
+    Raises:
+        ValueError: a shape, dtype or length is not as above.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    captions: tuple[str, ...]
+    ids: tuple[str, ...] | None = None
+
+    def __post_init__(self):
+        expected = "uint8 images [n, height, width, channels], int32 token ids [n, length] or float32 features [n, F]"
+        if not isinstance(self.inputs, np.ndarray) or (self.inputs.dtype, self.inputs.ndim) not in (
+            (np.uint8, 4),
+            (np.int32, 2),
+            (np.float32, 2),
+        ):
+            raise ValueError(f"inputs must be {expected}, got {shape_and_dtype(self.inputs)}")
+        if not isinstance(self.labels, np.ndarray) or (self.labels.dtype, self.labels.ndim) != (
+            np.int64,
+            1,
+        ):
+            raise ValueError(f"labels must be int64 [n], got {shape_and_dtype(self.labels)}")
+        for name in ("captions", "ids"):
+            value = getattr(self, name)
+            if not isinstance(value, tuple) and (name, value) != ("ids", None):
+                raise ValueError(f"{name} must be a tuple, got {type(value).__name__}")
+        if not len(self.inputs) == len(self.labels) == len(self.captions):
+            raise ValueError(
+                f"inputs, labels and captions must be equally many, got {len(self.inputs)}, "
+                f"{len(self.labels)} and {len(self.captions)}"
+            )
+        if self.ids is not None and len(self.ids) != len(self.labels):
+            raise ValueError(f"ids must be as many as labels, got {len(self.ids)} and {len(self.labels)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<Split of {len(self)} items, {shape_and_dtype(self.inputs)}>"
+
+    @property
+    def classes(self) -> np.ndarray:
+        """int64, ascending: the class indices that occur here."""
+        return np.unique(self.labels)
+
+    def without_labels(self) -> Split:
+        """The same items, each a class of its own, to be learnt from its augmented views alone."""
+        return replace(self, labels=np.arange(len(self), dtype=np.int64))
+
+
+def shape_and_dtype(value: object) -> str:
+    """Such as "uint8 [2, 4, 4]"; the type of what is no array."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.name} {list(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,65 @@
+"""What a run is judged by: an item is never its own answer, however often and under whatever name it is listed."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from metric_learning.data import Split
+from metric_learning.evaluation import Judge
+from metric_learning.evaluation.pictures import histograms
+
+
+@pytest.fixture
+def encoder():
+    """The pixels themselves, so that an item and its copy have one embedding."""
+    inputs = keras.Input((4, 4, 1), dtype="uint8")
+    return keras.Model(inputs, keras.layers.Flatten()(keras.ops.cast(inputs, "float32")))
+
+
+def noise(count, names):
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(256, size=(count, 4, 4, 1), dtype=np.uint8)
+    return Split(inputs, np.arange(count) % 10, tuple(names), tuple(names))
+
+
+def test_noise_listed_as_query_and_gallery_finds_nothing(encoder):
+    """Each of 200 images of ten classes once as query and once in the gallery: chance, not 1.0."""
+    test = noise(200, [f"{i}.png" for i in range(200)])
+    turned = Split(test.inputs[::-1], test.labels[::-1], test.captions[::-1], test.ids[::-1])
+    judge = Judge(ks=(1,))
+    found = judge(encoder, types.SimpleNamespace(test=test, gallery=turned), "test").evaluation
+    assert found.scores["recall@1"] < 0.25
+    assert (found.neighbours.indices != 199 - np.arange(200)[:, None]).all()
+    alone = judge(encoder, types.SimpleNamespace(test=test, gallery=None), "test").evaluation
+    assert alone.scores["recall@1"] == found.scores["recall@1"]
+
+
+def test_an_item_listed_twice_does_not_find_itself(encoder):
+    split = noise(40, [f"{i}.png" for i in range(40)])
+    twice = Split(
+        *(np.concatenate([part, part]) for part in (split.inputs, split.labels)), split.captions * 2, split.ids * 2
+    )
+    judge = Judge(ks=(1,))
+    found = [
+        judge(encoder, types.SimpleNamespace(validation=rows), "validation").scores["validation/recall@1"]
+        for rows in (split, twice)
+    ]
+    assert found[0] == found[1] < 0.5
+
+
+@pytest.mark.parametrize("without", ["test", "gallery"])
+def test_without_ids_nothing_is_left_out(encoder, without):
+    test = noise(20, [f"{i}.png" for i in range(20)])
+    parts = {"test": test, "gallery": test, without: Split(test.inputs, test.labels, test.captions)}
+    assert Judge(ks=(1,))(encoder, types.SimpleNamespace(**parts), "test").scores["test/recall@1"] == 1.0
+
+
+def test_histograms_pair_no_item_with_itself(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(histograms, "_draw", lambda axes, near, far, threshold: drawn.append((near, far)))
+    rows, labels = np.repeat(np.arange(6.0), 2)[:, None], np.repeat([0, 0, 0, 1, 1, 1], 2)
+    histograms.distance_histograms(tmp_path / "h.png", rows, labels, ids=[*"aabbccddeeff"], distance="euclidean")
+    ((near, far),) = drawn
+    assert len(near) == 2 * 3 * 4 and near.min() == 1.0 and len(far) > 0
