@@ -125,7 +125,7 @@ def free_memory() -> int:
     """Bytes that this process may still take: of the machine, or of the container it runs in."""
     free = psutil.virtual_memory().available
     try:
-        limit, used = (int((CONTAINER / name).read_text()) for name in ("memory.max", "memory.current"))
+        limit, used = (int((CONTAINER / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):  # no container, or one without a limit
         return free
     return max(0, min(free, limit - used))
