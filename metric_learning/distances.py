@@ -10,8 +10,7 @@ import contextvars
 
 import tensorflow as tf
 
-# Columns that show that no two rows of a batch are equal, which is nearly always so, and then there is no more to do.
-FIRST_COLUMNS = 8
+from metric_learning.equal_rows import put_where_equal
 
 _SHARED = contextvars.ContextVar("shared", default=None)
 
@@ -79,7 +78,7 @@ def cosine(embeddings, ref_embeddings):
     # Minus the rows, which are fewer than the cosines.
     distances = clip(1.0 + tf.matmul(-unit, ref_unit, transpose_b=True), 0.0, 2.0)
     own = 1.0 - tf.round(tf.reduce_sum(tf.square(unit), axis=-1))  # 0, or 1 of a zero row
-    return _put_where_equal(own, distances, unit, ref_unit)
+    return put_where_equal(own, distances, unit, ref_unit)
 
 
 def squared_euclidean(embeddings, ref_embeddings):
@@ -89,54 +88,7 @@ def squared_euclidean(embeddings, ref_embeddings):
     products = tf.matmul(-2.0 * embeddings, ref_embeddings, transpose_b=True)
     distances = squares[:, None] + ref_squares[None, :] + products
     own = tf.where(tf.reduce_all(tf.math.is_finite(embeddings), axis=-1), 0.0, float("nan"))
-    return tf.nn.relu(_put_where_equal(own, distances, embeddings, ref_embeddings))
-
-
-def _put_where_equal(values, distances, rows, refs):
-    """The distances with other values where the two rows are equal, and the gradient that they had.
-
-    Args:
-        values: [B], one for each of the rows.
-        distances: [B, M].
-        rows: [B, D] float32.
-        refs: [M, D] float32; the tensor `rows` itself where these are compared with each other.
-    """
-    among_themselves = refs is rows
-
-    @tf.custom_gradient
-    def put(values, distances, rows, refs):
-        def hashes(num_columns=None):
-            of_rows = _hashes(rows[:, :num_columns])
-            return of_rows, of_rows if among_themselves else _hashes(refs[:, :num_columns])
-
-        def compare_all():
-            of_rows, of_refs = hashes()
-            return tf.where(tf.equal(of_rows[:, None], of_refs[None, :]), values[:, None], distances)
-
-        firsts = hashes(FIRST_COLUMNS)
-        firsts = tf.sort(firsts[0] if among_themselves else tf.concat(firsts, axis=0))
-        if among_themselves:
-            distances = tf.linalg.set_diag(distances, values)
-        some_may_be_equal = tf.reduce_any(tf.equal(firsts[1:], firsts[:-1]))
-        found = tf.cond(some_may_be_equal, compare_all, lambda: distances)
-        return found, lambda upstream: (None, upstream, None, None)
-
-    return put(values, distances, rows, refs)
-
-
-def _hashes(rows):
-    """A number for each row, [B] int64 of [B, D] float32: the same for equal rows, else another but once in 2^60.
-
-    As sums of integers wrap around, they do not depend on the order of the summands, as sums of floats do.
-    """
-    bits = tf.bitcast(tf.where(tf.equal(rows, 0.0), 0.0, rows), tf.int32)  # 0 and -0 are equal
-    # Each place and what it holds make one number, which two odd factors scatter: else rows of few different entries,
-    # or rows of the same ones in another order, had sums in common.
-    places = tf.range(tf.shape(rows, out_type=tf.int64)[1])
-    numbers = tf.cast(bits, tf.int64) + 2**32 * places
-    for factor in (-7046029254386353131, -4658895280553007687):
-        numbers = tf.bitwise.bitwise_xor(numbers, tf.bitwise.right_shift(numbers, 32)) * factor
-    return tf.reduce_sum(numbers, axis=1)
+    return tf.nn.relu(put_where_equal(own, distances, embeddings, ref_embeddings))
 
 
 def euclidean(embeddings, ref_embeddings):
@@ -188,6 +140,10 @@ DISTANCES = {
 }
 
 
+# Those of which 0 is the least, that of equal rows: what "within 0.2" means for them means nothing for the others.
+FROM_ZERO = tuple(name for name in DISTANCES if name != "dot")
+
+
 def check_distance(distance):
     """Raises ValueError unless `distance` is the name of one."""
     if distance not in DISTANCES:
@@ -199,6 +155,37 @@ def check_same_distance(distance, **parts):
     for name, other in parts.items():
         if other not in (None, distance):
             raise ValueError(f"{name} measures by {other} and the run by {distance}; set distance={other} for all")
+
+
+def check_from_zero(distance, what):
+    """Raises ValueError where `what` has thresholds of at least 0, and the distances fall below it.
+
+    Args:
+        distance: a key of `DISTANCES`.
+        what: whose thresholds they are, for the message.
+    """
+    if distance not in FROM_ZERO:
+        raise ValueError(
+            f"distance must be one of {', '.join(FROM_ZERO)} for {what}, whose thresholds are at least 0, which is how "
+            f"far equal rows are apart; got {distance!r}"
+        )
+
+
+def check_similarity(distance, advice, **thresholds):
+    """Raises ValueError naming the first threshold that no similarity of this distance can reach.
+
+    Args:
+        distance: a key of `DISTANCES`.
+        advice: the end of the message, what to write for a threshold of -1: for unit rows that is a cosine of 1/2,
+            whichever of these distances it is.
+        **thresholds: similarities as `to_similarities` makes them.
+    """
+    for name, threshold in thresholds.items():
+        if distance not in ("cosine", "dot") and not threshold < 0.0:
+            raise ValueError(
+                f"{name} must be below 0 with distance={distance}, whose similarity is minus the distance; "
+                f"got {threshold:g}; a cosine of 0.5 between unit rows is {advice}"
+            )
 
 
 def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):

@@ -7,7 +7,13 @@ class Miner:
     """Selects pairs, triplets or quadruplets: `miner(distances, positive_mask, negative_mask)`.
 
     A loss takes any callable of that form. What subclassing adds is that Keras can save it.
+
+    Attributes:
+        from_zero: whether it has thresholds of at least 0, which only distances that begin at 0 meet; a loss that holds
+            it checks that.
     """
+
+    from_zero = False
 
     def __call__(self, distances, positive_mask, negative_mask):
         """[B, M] float32 distances and boolean masks to Pairs, Triplets or Quadruplets, without gradient."""

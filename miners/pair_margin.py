@@ -24,6 +24,8 @@ class PairMargin(Miner):
         Pairs of weight 0 or 1.
     """
 
+    from_zero = True
+
     positive_margin: float = 0.2
     negative_margin: float = 0.8
 

@@ -12,6 +12,7 @@ FLOOR_1 = {
     for name in (
         "checks",
         "distances",
+        "equal_rows",
         "penalties",
         "read_ahead",
         "relations",
@@ -26,6 +27,7 @@ MAY_IMPORT = {
     "metric_learning.command_line": {"metric_learning.run_folder", "metric_learning.settings"},
     "metric_learning.checks": FLOOR_1,
     "metric_learning.distances": FLOOR_1,
+    "metric_learning.equal_rows": FLOOR_1,
     "metric_learning.penalties": FLOOR_1,
     "metric_learning.read_ahead": FLOOR_1,
     "metric_learning.relations": FLOOR_1,

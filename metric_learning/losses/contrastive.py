@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative
+from metric_learning.distances import check_from_zero
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.tuples import mean_per_anchor
 
@@ -25,7 +26,7 @@ class Contrastive(TupleLoss):
         negative_margin: at least 0; negatives farther than this cost nothing.
         squared: the paper's squared form, whose pull grows with the violation, or the linear one.
         average: "selected" divides each side by its pairs, "active" by its pairs of a loss above 0.
-        distance: see `metric_learning.distances`.
+        distance: see `metric_learning.distances`, but dot.
         miner: which pairs; None for all. A pair in several selected triplets counts several times.
         reduction: as in Keras.
         name: as in Keras.
@@ -60,6 +61,7 @@ class Contrastive(TupleLoss):
     ):
         check_not_negative(positive_margin=positive_margin, negative_margin=negative_margin)
         check_average(average)
+        check_from_zero(distance, "the contrastive loss")
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.positive_margin = positive_margin
         self.negative_margin = negative_margin

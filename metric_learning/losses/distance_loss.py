@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from metric_learning.distances import check_distance, pairwise
+from metric_learning.distances import check_distance, check_from_zero, pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import relate
 from metric_learning.tuples import all_pairs, to_pairs
@@ -149,6 +149,8 @@ def check_miner(miner, distance):
                 f"miner {type(part).__name__} is told that distances are {known}, and the loss measures by {distance}; "
                 "give both the same"
             )
+        if getattr(part, "from_zero", False):
+            check_from_zero(distance, f"miner {type(part).__name__}")
 
 
 class TupleLoss(DistanceLoss):

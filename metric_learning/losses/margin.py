@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_choice, check_not_negative
+from metric_learning.distances import FROM_ZERO
 from metric_learning.losses.class_loss import ClassVectors, as_classes
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.tuples import Pairs, mean_of_anchors, share_mean, to_pairs
@@ -27,6 +28,7 @@ class Margin(TupleLoss):
     Args:
         margin: at least 0 (alpha), in units of the distance; 0.2 in the paper.
         boundary: b (beta), where a learned one begins; 1.2 suits Euclidean distances of unit rows, 0.5 cosine ones.
+            With distance "dot" it is below 0, -0.5 for unit rows.
         learned: "one" boundary for all, one "per_class", or "none", which keeps b as it is.
         boundary_weight: at least 0 (nu), pulls learned boundaries down. Without it, they rise or fall until as many
             positive terms as negative ones are above 0.
@@ -72,6 +74,11 @@ class Margin(TupleLoss):
         check_not_negative(margin=margin, boundary_weight=boundary_weight)
         check_choice(("none", "one", "per_class"), learned=learned)
         check_average(average)
+        if distance not in FROM_ZERO and not boundary < 0.0:
+            raise ValueError(
+                f"boundary must be below 0 with distance={distance}, which is minus the product of the rows; "
+                f"got {boundary}; between unit rows boundary=-0.5 is a cosine of 0.5"
+            )
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.boundary = boundary

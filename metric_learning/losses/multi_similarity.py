@@ -3,7 +3,7 @@
 import keras
 
 from metric_learning.checks import check_positive
-from metric_learning.distances import to_similarities
+from metric_learning.distances import check_similarity, to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.tuples import distinct, log_sum_exp
 
@@ -23,7 +23,8 @@ class MultiSimilarity(TupleLoss):
     Args:
         positive_scale: alpha, above 0; 2 in the paper.
         negative_scale: beta, above 0; 50 in the paper. The larger, the more only the nearest negative counts.
-        base: lambda, a similarity.
+        base: lambda, a similarity: with cosine a cosine, with dot a product, with the other distances minus a distance
+            and so below 0. Between unit rows a cosine of 0.5 is -1 for all of these.
         distance: see `metric_learning.distances`; the similarity is cos, the dot product, or minus the distance.
         miner: which pairs, each once; None for all.
         reduction: as in Keras.
@@ -33,7 +34,7 @@ class MultiSimilarity(TupleLoss):
         [B] from `call`, 0 for an anchor without pairs.
 
     Raises:
-        ValueError: a scale not above 0, unknown distance.
+        ValueError: a scale not above 0, unknown distance, a base that no similarity of it reaches.
 
     Example:
         >>> loss = MultiSimilarity(positive_scale=1.0, negative_scale=2.0, base=0.0)
@@ -59,6 +60,7 @@ class MultiSimilarity(TupleLoss):
         name=None,
     ):
         check_positive(positive_scale=positive_scale, negative_scale=negative_scale)
+        check_similarity(distance, "base=-1", base=base)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.positive_scale = positive_scale
         self.negative_scale = negative_scale

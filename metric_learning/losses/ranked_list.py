@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_within
+from metric_learning.distances import check_from_zero
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.tuples import masked_mean
 
@@ -29,7 +30,7 @@ class RankedList(DistanceLoss):
         positive_temperature: at least 0; 0 weighs all violating positives alike, as in the authors' code.
         negative_temperature: at least 0; 10 in the authors' code.
         balance: in [0, 1], lambda, the weight of the negatives; 0.5 is usual.
-        distance: see `metric_learning.distances`.
+        distance: see `metric_learning.distances`, but dot.
         reduction: as in Keras.
         name: as in Keras.
 
@@ -69,6 +70,7 @@ class RankedList(DistanceLoss):
             negative_temperature=negative_temperature,
         )
         check_within(0.0, 1.0, balance=balance)
+        check_from_zero(distance, "the ranked list loss")
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.margin = margin
         self.alpha = alpha

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_positive
-from metric_learning.distances import to_similarities
+from metric_learning.distances import check_similarity, to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.tuples import mean_per_anchor
@@ -29,6 +29,8 @@ class Sigmoid(TupleLoss):
     Args:
         scale: the paper's t, above 0; where it begins if `learnable`. Learned as log(scale), as in the paper.
         bias: the paper's b; where it begins if `learnable`. -10 makes all pairs begin as negatives, as most are.
+            The answer turns at the similarity -bias / scale, which for all distances but cosine and dot must be below
+            0: bias=scale is a cosine of 0.5 between unit rows.
         learnable: learn scale and bias, or keep them fixed.
         balanced: give positives and negatives the same say, however many each are.
         distance: see `metric_learning.distances`; the similarity is cos, the dot product, or minus the distance.
@@ -40,7 +42,7 @@ class Sigmoid(TupleLoss):
         [B] from `call`, 0 for an anchor without pairs.
 
     Raises:
-        ValueError: scale not above 0, unknown distance.
+        ValueError: scale not above 0, unknown distance, an answer that turns where no similarity of it is.
 
     Example:
         >>> sigmoid = Sigmoid(scale=2.0, bias=-1.0)
@@ -68,6 +70,7 @@ class Sigmoid(TupleLoss):
         name=None,
     ):
         check_positive(scale=scale)
+        check_similarity(distance, f"bias={scale:g}", **{"-bias / scale, where the answer turns,": -bias / scale})
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.scale = scale
         self.bias = bias
