@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,6 +70,7 @@ def tfds_images(
         for split, (_, split_labels) in parts.items()
         for i, label in enumerate(split_labels.tolist())
     ]
+    ids = [f"{split} {i}" for split, (_, split_labels) in parts.items() for i in range(len(split_labels))]
     if unseen_classes:
         fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
         classes = split_classes_by_seed(len(class_names), **fractions, seed=seed)
@@ -80,7 +83,8 @@ def tfds_images(
             "validation": np.flatnonzero(held_out),
             "test": np.arange(num_train, len(labels)),
         }
-    return image_source(builder.name, class_names, images, labels, captions, rows, unseen_classes=unseen_classes)
+    options = {"ids": ids, "unseen_classes": unseen_classes}
+    return image_source(builder.name, class_names, images, labels, captions, rows, **options)
 
 
 @contextlib.contextmanager
@@ -126,6 +130,8 @@ def _prepare(tfds, builder, manual_dir, download) -> None:
             "where TFDS has prepared it, or download=true to fetch it from the network, or "
             f"manual_dir to a folder with these files:\n  {first}"
         )
+    else:
+        check_reachable(builder)
     config = tfds.download.DownloadConfig(
         manual_dir=manual_dir,
         # Files of MNIST, KMNIST and Fashion-MNIST share their names.
@@ -136,6 +142,22 @@ def _prepare(tfds, builder, manual_dir, download) -> None:
         builder.download_and_prepare(download_config=config)
     except OSError as error:  # a dead network or a full disk
         raise ValueError(f"{builder.name} cannot be prepared: {error}") from error
+
+
+def check_reachable(builder, seconds: float = 5.0) -> None:
+    """Raise a ValueError unless the host of the first file answers: TFDS itself goes on trying for minutes."""
+    url = next((url for url in builder.url_infos or {} if url.startswith("http")), None)
+    if url is None:
+        return
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds).close()
+    except urllib.error.HTTPError:
+        pass  # it answers; what it has to say to a real request, TFDS will see
+    except OSError as error:
+        raise ValueError(
+            f"{builder.name} cannot be downloaded: {url} does not answer ({getattr(error, 'reason', error)}); put its "
+            "files into data.manual_dir, or what TFDS has prepared elsewhere into data.data_dir"
+        ) from error
 
 
 def _image_and_label_keys(tfds, builder) -> tuple[str, str]:

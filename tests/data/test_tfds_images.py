@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import importlib
 import socket
 import struct
 import time
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from metric_learning.data import fashion_mnist, tfds_images
+
+tfds_images_module = importlib.import_module("metric_learning.data.tfds_images")
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -109,11 +112,32 @@ def test_broken_manual_file_is_named(manual_dir, tmp_path):
         fashion_mnist(data_dir=tmp_path / "tfds", manual_dir=manual_dir)
 
 
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(-3, "Temporary failure in name resolution"), TimeoutError("timed out")]
+)
+def test_download_without_a_network_ends_at_once(tmp_path, monkeypatch, error):
+    """TFDS would try eleven times, with growing pauses of 204 seconds in all."""
+    asked = []
+
+    def fail(*args, **kwargs):
+        asked.append(args)
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    start = time.monotonic()
+    with pytest.raises(
+        ValueError, match=rf"fashion_mnist cannot be downloaded: http.* does not answer \(.*{error.args[-1]}"
+    ):
+        fashion_mnist(data_dir=tmp_path, download=True)
+    assert time.monotonic() - start < 10 and len(asked) == 1
+
+
 def test_dead_network_is_said_in_one_line(tmp_path, monkeypatch):
     def fail(self, **kwargs):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(tfds.builder_cls("fashion_mnist"), "download_and_prepare", fail)
+    monkeypatch.setattr(tfds_images_module, "check_reachable", lambda builder: None)
     with pytest.raises(ValueError, match="fashion_mnist cannot be prepared: no route to host"):
         fashion_mnist(data_dir=tmp_path, download=True)
 
