@@ -6,46 +6,63 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from metric_learning.evaluation.activations import rows_within
+from metric_learning.read_ahead import read_ahead
+
 # Compiled forward passes by encoder, gone when it is. Not `encoder.predict`: under a strategy of n replicas that embeds
 # every batch n times.
 _forward_passes = weakref.WeakKeyDictionary()
 
 
-def embed(encoder, inputs, batch_size=1024, progress=False):
+def embed(encoder, inputs, batch_size=1024, progress=False, memory=1.0):
     """Embeddings of all inputs, in inference mode.
 
-    Every batch has the same shape, the last one padded and cut, so that the graph is traced once.
+    Every batch has the same shape, the last one padded and cut. What does not lie in an array is read ahead.
 
     Args:
         encoder: a `keras.Model` from inputs to [B, D].
         inputs: [n, ...] array, or anything with a length and slices that NumPy can read (a memory
-            map).
-        batch_size: rows at once; smaller if there are fewer inputs.
-        progress: shows a progress bar on stderr.
+            map, image files).
+        batch_size: rows at once, at most; fewer if there are fewer inputs, or if more would not fit into `memory`.
+        progress: shows a progress bar on stderr, once it has taken a second.
+        memory: GB that a batch may take on its way through the encoder, whose weights come on top. It is reckoned from
+            the sizes of the layers, so that it is the same every time, and on the safe side.
 
     Returns:
         [n, D] float32 array, whatever the precision policy of the encoder.
 
     Raises:
-        ValueError: no inputs, or a batch size below 1.
+        ValueError: no inputs, a batch size below 1, or no memory.
     """
     count = len(inputs)
-    if count == 0 or batch_size < 1:
+    if count == 0 or batch_size < 1 or not memory > 0:
         raise ValueError(
-            f"embed needs inputs and a batch_size of at least 1; got {count} inputs and batch_size={batch_size}"
+            f"embed needs inputs, a batch_size of at least 1 and a memory above 0; got {count} inputs, "
+            f"batch_size={batch_size} and memory={memory}"
         )
-    batch_size = min(batch_size, count)
-    forward = _compiled(encoder)
+    item = np.asarray(inputs[:1])
+    forward = _compiled(encoder).get_concrete_function(tf.TensorSpec([None, *item.shape[1:]], item.dtype))
+    batch_size = min(batch_size, count, rows_within(1e9 * memory, forward.graph, item.nbytes))
+
+    def read(start):
+        return np.asarray(inputs[start : start + batch_size])
+
+    starts = range(0, count, batch_size)
+    batches = map(read, starts)
+    if not isinstance(inputs, np.ndarray):
+        batches = read_ahead(lambda i: read(starts[i]), len(starts))
     embeddings = None
-    for start in tqdm(range(0, count, batch_size), desc="embed", disable=not progress, leave=False):
-        batch = np.asarray(inputs[start : start + batch_size])
-        rows = len(batch)
-        if rows < batch_size:
-            batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - rows, axis=0)])
-        found = forward(tf.constant(batch)).numpy()[:rows]
-        if embeddings is None:
-            embeddings = np.empty((count, *found.shape[1:]), np.float32)
-        embeddings[start : start + rows] = found
+    bar = tqdm(total=count, desc="embed", unit=" items", disable=not progress, delay=1.0, leave=False)
+    with bar:
+        for start, batch in zip(starts, batches, strict=True):
+            rows = len(batch)
+            if rows < batch_size:
+                batch = np.concatenate([batch, np.repeat(batch[-1:], batch_size - rows, axis=0)])
+            found = forward(tf.constant(batch)).numpy()[:rows]
+            if embeddings is None:
+                embeddings = np.empty((count, *found.shape[1:]), np.float32)
+            embeddings[start : start + rows] = found
+            bar.update(rows)
     return embeddings
 
 
@@ -53,7 +70,7 @@ def _compiled(encoder):
     if encoder not in _forward_passes:
         reference = weakref.ref(encoder)  # a strong one would keep its own key alive
 
-        @tf.function(autograph=False, reduce_retracing=True)
+        @tf.function(autograph=False)
         def forward(batch):
             return tf.cast(reference()(batch, training=False), tf.float32)
 

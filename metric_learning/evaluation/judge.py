@@ -38,16 +38,18 @@ class Judge:
     Args:
         ks: the k of recall@k.
         every: steps between validations while training.
-        batch_size: items embedded at once.
+        batch_size: items embedded at once, at most.
+        memory: GB that a batch may take on its way through the encoder, see `embed`.
         distance: see `metric_learning.evaluation.search`.
 
     Raises:
-        ValueError: no k or one below 1, every or batch_size below 1, an unknown distance.
+        ValueError: no k or one below 1, every or batch_size below 1, no memory, an unknown distance.
     """
 
     ks: tuple = (1, 2, 4, 8)
     every: int = 100
     batch_size: int = 1024
+    memory: float = 1.0
     distance: str = "cosine"
 
     def __post_init__(self):
@@ -56,6 +58,8 @@ class Judge:
         for name in ("every", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1; got {getattr(self, name)}")
+        if not self.memory > 0:
+            raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
 
     def __call__(self, encoder, source, split_name):
@@ -67,14 +71,17 @@ class Judge:
             Verdict.
         """
         split = getattr(source, split_name)
-        embeddings = embed(encoder, split.inputs, self.batch_size)
+        embeddings = self._embed(encoder, split)
         options = {"ks": tuple(self.ks), "distance": self.distance, "ids": split.ids}
         if split_name == "test" and source.gallery is not None:
             gallery = source.gallery
-            options["gallery_embeddings"] = embed(encoder, gallery.inputs, self.batch_size)
+            options["gallery_embeddings"] = self._embed(encoder, gallery)
             options["gallery_labels"] = gallery.labels
             options["gallery_ids"] = gallery.ids
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         found = evaluate(embeddings, split.labels, **options)
         return Verdict(split_name, found, embeddings, options.get("gallery_embeddings"))
+
+    def _embed(self, encoder, split):
+        return embed(encoder, split.inputs, self.batch_size, progress=True, memory=self.memory)

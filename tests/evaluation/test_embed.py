@@ -1,10 +1,13 @@
 """Embedding in batches of one shape."""
 
+import time
+import types
+
 import keras
 import numpy as np
 import pytest
 
-from metric_learning.evaluation import embed
+from metric_learning.evaluation import embed, judge
 
 
 class Doubling(keras.layers.Layer):
@@ -58,15 +61,74 @@ def test_reads_slices_only(encoder, tmp_path):
     mapped._mmap.close()
 
 
+class Shelf:
+    """Rows that are no array; notes what is read of them."""
+
+    def __init__(self, rows, seconds=0.0):
+        self.rows, self.seconds, self.reads = rows, seconds, []
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        self.reads.append(index)
+        time.sleep(self.seconds)
+        return self.rows[index]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11])
+def test_rows_that_are_no_array_are_read_once_and_in_order(encoder, batch_size):
+    shelf = Shelf(np.arange(33, dtype=np.float32).reshape(11, 3), 0.01)
+    np.testing.assert_array_equal(embed(encoder, shelf, batch_size), 2 * shelf.rows)
+    assert len(shelf.reads) == 1 + -(-11 // batch_size)  # the first row is looked at for its shape
+
+
+def test_batch_is_smaller_where_memory_is(encoder):
+    shelf = Shelf(np.ones((100, 3), np.float32))
+    embed(encoder, shelf, memory=1e-6)  # 1,000 bytes
+    largest = max(index.stop - index.start for index in shelf.reads[1:])
+    assert 1 < largest < 20
+    np.testing.assert_array_equal(embed(encoder, shelf, memory=1e-6), embed(encoder, shelf.rows))
+
+
+def test_batch_is_the_same_however_the_rows_are_kept(encoder):
+    """Or else a run from the cache might differ in the last bit."""
+
+    class Noted(np.ndarray):
+        def __getitem__(self, index):
+            noted.append(index)
+            return np.asarray(self)[index]
+
+    noted, shelf = [], Shelf(np.ones((100, 3), np.float32))
+    embed(encoder, shelf, memory=1e-6)
+    embed(encoder, shelf.rows.view(Noted), memory=1e-6)
+    assert sorted(noted, key=str) == sorted(shelf.reads, key=str)
+
+
 def test_shows_progress_if_asked(encoder, capsys):
-    embed(encoder, np.ones((11, 3), np.float32), 4)
+    shelf = Shelf(np.ones((11, 3), np.float32), 0.5)
+    embed(encoder, shelf, 4)
     assert capsys.readouterr().err == ""
-    embed(encoder, np.ones((11, 3), np.float32), 4, progress=True)
+    embed(encoder, shelf, 4, progress=True)
     assert "embed" in capsys.readouterr().err
 
 
 def test_refuses_nothing_to_embed(encoder):
-    with pytest.raises(ValueError, match="got 0 inputs and batch_size=4"):
+    with pytest.raises(ValueError, match="got 0 inputs, batch_size=4 and memory=1.0"):
         embed(encoder, np.ones((0, 3), np.float32), 4)
     with pytest.raises(ValueError, match="batch_size=0"):
         embed(encoder, np.ones((2, 3), np.float32), 0)
+    with pytest.raises(ValueError, match="memory=0"):
+        embed(encoder, np.ones((2, 3), np.float32), memory=0)
+
+
+def test_judge_keeps_within_its_memory(monkeypatch):
+    seen = []
+    monkeypatch.setattr(judge, "embed", lambda *arguments, **options: seen.append((arguments[2], options["memory"])))
+    monkeypatch.setattr(judge, "evaluate", lambda *arguments, **options: None)
+    split = types.SimpleNamespace(inputs=None, labels=None, ids=None)
+    source = types.SimpleNamespace(validation=split, test=split, gallery=split)
+    judge.Judge(batch_size=64, memory=0.25)(None, source, "test")
+    assert seen == [(64, 0.25)] * 2
+    with pytest.raises(ValueError, match="evaluation.memory must be above 0; got 0"):
+        judge.Judge(memory=0)
