@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from metric_learning.encoders import backbone_of
 from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.steps import at_step
 
@@ -57,7 +58,21 @@ class Learner(keras.Model):
         """As in Keras, without `loss`, which the learner has."""
         if kwargs.get("loss") is not None:
             raise ValueError("the Learner has its loss already: give it to Learner(encoder, loss), not to compile")
+        if hasattr(optimizer, "name_variables"):
+            optimizer.name_variables(self._variable_paths())
         super().compile(optimizer=optimizer, **kwargs)
+
+    def _variable_paths(self):
+        """What `optimizers.ByPart` calls the variables: id -> path."""
+        backbone = backbone_of(self.encoder)
+        frozen_or_not = [] if backbone is None else backbone.variables
+        paths = {id(variable): f"head/{variable.path}" for variable in self.encoder.variables}
+        paths |= {id(variable): f"backbone/{variable.path}" for variable in frozen_or_not}
+        for layer in self.loss_layers:
+            for variable in layer.variables:
+                kind = "loss/proxies" if len(variable.shape) > 1 else "loss"
+                paths[id(variable)] = f"{kind}/{variable.path}"
+        return paths
 
     def build(self, input_shape):
         if not self.encoder.built:
