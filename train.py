@@ -33,9 +33,6 @@ def experiment(cfg, folder, resume):
         resume: go on with the run in the folder.
     """
     import_tensorflow()
-    import keras
-    import tensorflow as tf
-
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
     from metric_learning.evaluation import check_objective, scores_by_column, scores_table, write_report
@@ -43,14 +40,11 @@ def experiment(cfg, folder, resume):
     from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment, write_json, write_whole
     from metric_learning.tracking import NoTracking
-    from metric_learning.training import Learner, Loop, is_chief, restore_best, set_precision
+    from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
 
     started = time.perf_counter()
-    keras.utils.clear_session()  # the graphs of the run before, in a sweep
     strategy = build(cfg.strategy)
-    set_precision(cfg.precision)
-    keras.utils.set_random_seed(cfg.seed)
-    tf.config.experimental.enable_op_determinism()
+    start_afresh(cfg.seed, cfg.precision)
 
     # Build: parts that need no data first, so that a mistake in them shows at once.
     judge, tracker = build(cfg.evaluation), build(cfg.tracking)

@@ -1,6 +1,7 @@
 """What a run computes on, and in which precision."""
 
 import keras
+import tensorflow as tf
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
@@ -20,3 +21,11 @@ def set_precision(precision):
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     keras.config.set_dtype_policy(precision)
+
+
+def start_afresh(seed, precision):
+    """Forgets the models of the run before, in a sweep, and makes this one the same whenever it is started again."""
+    keras.utils.clear_session()
+    set_precision(precision)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
