@@ -33,7 +33,37 @@ def test_queries_of_equal_precision_are_of_many_classes():
     assert rows.max() > 500 and rows.min() < 500 and len(set(rows // 100)) > 4
 
 
-def test_text_that_no_font_has_becomes_boxes():
+@pytest.fixture
+def fallbacks(monkeypatch):
+    """`fallbacks(*names)`: only these fonts stand in for DejaVu Sans, whatever the machine has."""
+
+    def choose(*names):
+        monkeypatch.setattr(canvas, "FALLBACKS", names)
+        for cached in (canvas._families, canvas._drawable):
+            cached.cache_clear()
+
+    yield choose
+    monkeypatch.undo()
+    choose(*canvas.FALLBACKS)
+
+
+def test_text_that_only_another_font_has_is_drawn_by_it(fallbacks, tmp_path):
+    """STIX comes with matplotlib and has letters that DejaVu Sans lacks, as a font of Chinese does."""
+    drawn = {}
+    for fonts in ((), ("No Such Font",), ("No Such Font", "STIXGeneral")):
+        fallbacks(*fonts)
+        letters = "\u24c6\U0001d404 caf\xe9"
+        figure, axes = canvas.blank_page(200, 60)
+        canvas.write(axes, 10, 30, letters)
+        canvas.write(axes, 90, 30, letters, weight="bold")
+        drawn[fonts] = canvas.legible(letters), canvas.save(figure, tmp_path / f"{len(fonts)}.png").read_bytes()
+    assert drawn[()] == drawn["No Such Font",]
+    assert drawn[()][0] == "\u25a1\u25a1 caf\xe9" and drawn["No Such Font", "STIXGeneral"][0] == letters
+    assert drawn[()][1] != drawn["No Such Font", "STIXGeneral"][1]
+
+
+def test_text_that_no_font_has_becomes_boxes(fallbacks):
+    fallbacks()
     assert canvas.legible("a\U0001f980b\n 中 ő") == "a\u25a1b \u25a1 ő"
     assert canvas.legible("\U0001d5a0") == "\u25a1"  # a letter that DejaVu Sans has, but not in bold
     assert canvas.legible("abcdef", 6) == "abcdef" and canvas.legible("abcdefg", 6) == "abcde\u2026"

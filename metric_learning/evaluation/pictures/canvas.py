@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 INK, GREY, PALE = "#1d2433", "#7a8394", "#e6e9ef"
@@ -20,6 +21,14 @@ RIGHT, WRONG = (
 BLUE, ORANGE = "#2c6fbb", "#e08a1e"
 
 _DOTS_PER_INCH = 100
+
+# Tried in turn for what DejaVu Sans, which comes with matplotlib, cannot draw: fonts of Chinese, Japanese and Korean
+# that systems come with.
+FALLBACKS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei"),
+    *("Droid Sans Fallback", "Microsoft YaHei", "SimHei", "MS Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans"),
+    *("Arial Unicode MS", "IPAexGothic", "IPAGothic", "NanumGothic", "Unifont"),
+)
 
 
 def new_figure(width, height):
@@ -49,6 +58,9 @@ def save(figure, path):
     bytes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if len(_families()) > 1:
+        for text in figure.findobj(Text):
+            text.set_fontfamily(_families())
     figure.savefig(path, format="png", metadata={"Software": None})
     return path
 
@@ -90,17 +102,26 @@ def write(axes, x, y, text, **style):
 
 
 @functools.cache
+def _families():
+    """The fonts of all text, the first one that has a character drawing it."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
+
+
+@functools.cache
 def _drawable():
-    """The characters that both weights of DejaVu Sans have; it comes with matplotlib."""
-    fonts = [font_manager.findfont(f"DejaVu Sans:weight={weight}") for weight in ("normal", "bold")]
-    return frozenset.intersection(*(frozenset(font_manager.get_font(font).get_charmap()) for font in fonts))
+    """The characters that both weights of one of the fonts have."""
+    found = set()
+    for family in _families():
+        fonts = [font_manager.findfont(f"{family}:weight={weight}") for weight in ("normal", "bold")]
+        found |= frozenset.intersection(*(frozenset(font_manager.get_font(font).get_charmap()) for font in fonts))
+    return frozenset(found)
 
 
 def legible(text, width=None):
-    """`text` in one line of at most `width` characters, with a box for what DejaVu Sans cannot
-    draw.
+    """`text` in one line of at most `width` characters, with a box for what no font can draw.
 
-    Emoji and Chinese would otherwise raise a warning for each character.
+    Emoji, and Chinese without a font for it, would otherwise raise a warning for each character.
     """
     text = "".join(c if ord(c) in _drawable() else "\u25a1" for c in " ".join(str(text).split()))
     return text if width is None or len(text) <= width else text[: width - 1].rstrip() + "\u2026"
