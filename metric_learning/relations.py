@@ -117,8 +117,8 @@ def _are_alike(negative_mask):
     """`same_class_rows` for rows of several classes."""
 
     def through_references():
-        kin = tf.cast(~negative_mask, tf.float32)
-        return tf.matmul(kin, kin, transpose_b=True) > 0.0
+        same_class = tf.cast(~negative_mask, tf.float32)
+        return tf.matmul(same_class, same_class, transpose_b=True) > 0.0
 
     if not negative_mask.shape[0:1].is_compatible_with(negative_mask.shape[1:2]):
         return through_references()

@@ -12,6 +12,7 @@ from miners.distance_weighted import DistanceWeighted
 from miners.easy_positive import EasyPositive
 from miners.hard_negatives import HardNegatives
 from miners.hard_pairs import HardPairs
+from miners.miner import Miner as Miner  # to derive one of your own from, no choice of `miner=`
 from miners.multi_similarity import MultiSimilarity
 from miners.packed import Packed
 from miners.pair_margin import PairMargin

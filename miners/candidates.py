@@ -38,14 +38,14 @@ def pick_negatives(distances, positive_mask, negative_mask, low, high, pick, *, 
 def _by_loop(distances, positive_mask, negative_mask, low, high, closed, pick):
     """One positive of every anchor at a time: a few passes over [B, M] each."""
     order = {"hardest": -distances, "easiest": distances}.get(pick)
-    lots = uniform_like(distances) if pick == "random" else None
+    draws = uniform_like(distances) if pick == "random" else None
 
     def add(positive, exists, turn, negative, count):
         farther_by = distances - at(distances, positive[:, None])
         below = farther_by <= high if closed else farther_by < high
         candidates = negative_mask & (farther_by > low) & below
-        # The highest lot wins. Turned round [0, 1), the same lots are fair again and favour others.
-        turned = None if lots is None else lots + GOLDEN * turn
+        # The highest draw wins. Turned round [0, 1), the same draws are fair again and favour others.
+        turned = None if draws is None else draws + GOLDEN * turn
         height = order if turned is None else turned - tf.floor(turned)
         chosen = tf.argmax(tf.where(candidates, height, float("-inf")), axis=1, output_type=tf.int32)
         total = tf.reduce_sum(tf.cast(candidates, tf.float32), axis=1)
@@ -56,7 +56,7 @@ def _by_loop(distances, positive_mask, negative_mask, low, high, closed, pick):
 
 
 def _by_sorting(distances, positive_mask, negative_mask, low, high, closed, pick):
-    """The same for classes of any size: a sort of each row, in which the candidates of a pair are neighbours."""
+    """The same for classes of any size: a sort of each row, in which the candidates of a pair are neighbors."""
     ranked, order = sort_rows(tf.where(negative_mask, distances, float("inf")))
     num_negatives = tf.reduce_sum(tf.cast(negative_mask, tf.int32), axis=1, keepdims=True)
     first = tf.minimum(count_up_to_where(positive_mask, ranked, distances + low), num_negatives)

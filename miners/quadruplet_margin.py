@@ -1,4 +1,4 @@
-"""For each positive pair, strangers that break a margin which follows the batch: quadruplets."""
+"""For each positive pair, negatives of two classes that break a margin which follows the batch: quadruplets."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ class QuadrupletMargin(Miner):
     while classes are mixed, and growing as they part. Of the anchor a with positive p
 
         the triplet (a, p, n) counts if            d_ap - d_an + alpha_1 > 0
-        the second term, m being a stranger to both, d_ap - d_mn + alpha_2 > 0
+        the second term, m being of a third class, d_ap - d_mn + alpha_2 > 0
 
     There are O(B^4) quadruplets. Each positive pair takes one n of the first rule, and with it one m.
 

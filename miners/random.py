@@ -34,12 +34,12 @@ class Random(Miner):
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)
         # The k largest of random numbers are k columns drawn without replacement.
-        lots = tf.where(negative_mask, uniform_like(distances), -1.0)
+        draws = tf.where(negative_mask, uniform_like(distances), -1.0)
         if self.k == 1:
-            drawn = tf.argmax(lots, axis=1, output_type=tf.int32)[:, None]
+            drawn = tf.argmax(draws, axis=1, output_type=tf.int32)[:, None]
         else:
-            drawn = tf.math.top_k(lots, tf.minimum(self.k, tf.shape(lots)[1])).indices
+            drawn = tf.math.top_k(draws, tf.minimum(self.k, tf.shape(draws)[1])).indices
         rows = tf.broadcast_to(tf.range(tf.shape(drawn)[0])[:, None], tf.shape(drawn))
         ones = tf.ones_like(drawn, tf.float32)
-        chosen = tf.scatter_nd(tf.stack([rows, drawn], axis=-1), ones, tf.shape(lots))
+        chosen = tf.scatter_nd(tf.stack([rows, drawn], axis=-1), ones, tf.shape(draws))
         return Pairs(tf.cast(positive_mask, tf.float32), tf.where(negative_mask, chosen, 0.0))

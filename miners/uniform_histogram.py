@@ -45,15 +45,15 @@ class UniformHistogram(Miner):
 
     def __call__(self, distances, positive_mask, negative_mask):
         distances = tf.stop_gradient(distances)
-        lots = uniform_like(distances)
+        draws = uniform_like(distances)
         return Pairs(
-            self._drawn(distances, positive_mask, lots, self.positives_per_bin),
-            self._drawn(distances, negative_mask, lots, self.negatives_per_bin),
+            self._drawn(distances, positive_mask, draws, self.positives_per_bin),
+            self._drawn(distances, negative_mask, draws, self.negatives_per_bin),
         )
 
-    def _drawn(self, distances, mask, lots, per_bin):
+    def _drawn(self, distances, mask, draws, per_bin):
         wanted = self.expected_weights(distances, mask, per_bin)
-        return tf.where(lots < wanted, tf.maximum(wanted, 1.0), 0.0)
+        return tf.where(draws < wanted, tf.maximum(wanted, 1.0), 0.0)
 
     def expected_weights(self, distances, mask, per_bin):
         """[B, M] float32: `per_bin` over the number of pairs in the bin of a pair, 0 outside the mask."""

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
+import miners
 from metric_learning import losses
 
 ROOT = pathlib.Path(__file__).parent.parent
 LOSSES = sorted(file.stem for file in (ROOT / "conf/loss").glob("*.yaml"))
 # Where the oracle of a loss is that has no test file of its own.
 SHARED = {
-    "contrastive_kin": "intra_pair_variance snr_contrastive threshold_consistent_margin",
+    "separate_pairs": "intra_pair_variance snr_contrastive threshold_consistent_margin",
     "lifted_structure": "angular generalized_lifted_structure",
     "neighbors": "nca soft_nearest_neighbor",
     "pair_softmax": "decoupled_contrastive nt_xent tuplet_margin",
@@ -29,6 +30,13 @@ def test_every_file_is_a_loss_and_every_loss_has_a_file(build):
     assert sorted(built.values()) == sorted(losses.__all__)
     assert {name: "".join(word.capitalize() for word in name.split("_")) for name in LOSSES} == built
     assert set(HOMES) <= set(LOSSES)
+
+
+@pytest.mark.parametrize("parent", ["TupleLoss", "DistanceLoss", "ClassLoss", "PredictionLoss", "EmbeddingLoss"])
+def test_what_a_loss_of_your_own_derives_from_is_exported_and_no_choice(parent):
+    assert issubclass(getattr(losses, parent), losses.EmbeddingLoss) and parent not in losses.__all__
+    assert any(issubclass(getattr(losses, name), getattr(losses, parent)) for name in losses.__all__)
+    assert miners.Miner.__name__ not in miners.__all__
 
 
 @pytest.mark.parametrize("name", LOSSES)

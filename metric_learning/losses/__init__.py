@@ -1,10 +1,17 @@
-"""Losses on embeddings: Keras `Loss` classes, one small file each."""
+"""Losses on embeddings: Keras `Loss` classes, one small file each.
+
+`__all__` lists the choices of `loss=`. Besides there are `Packed`, for tuples as columns of one output, and what a loss
+of your own derives from: `TupleLoss` (pairs or triplets that a miner chooses), `DistanceLoss` (a whole row of
+distances), `ClassLoss` (learned vectors of classes), `PredictionLoss` (targets and predictions), `EmbeddingLoss` (all
+else).
+"""
 
 from metric_learning.losses.adaptive_triplet import AdaptiveTriplet
 from metric_learning.losses.angular import Angular
 from metric_learning.losses.arc_face import ArcFace
 from metric_learning.losses.barlow_twins import BarlowTwins
 from metric_learning.losses.circle import Circle
+from metric_learning.losses.class_loss import ClassLoss as ClassLoss
 from metric_learning.losses.contrastive import Contrastive
 from metric_learning.losses.cos_face import CosFace
 from metric_learning.losses.cosine import Cosine
@@ -15,7 +22,10 @@ from metric_learning.losses.cross_entropies import (
     SparseCategoricalCrossentropy,
 )
 from metric_learning.losses.decoupled_contrastive import DecoupledContrastive
+from metric_learning.losses.distance_loss import DistanceLoss as DistanceLoss
+from metric_learning.losses.distance_loss import TupleLoss as TupleLoss
 from metric_learning.losses.dynamic_soft_margin import DynamicSoftMargin
+from metric_learning.losses.embedding_loss import EmbeddingLoss as EmbeddingLoss
 from metric_learning.losses.f_beta import FBeta
 from metric_learning.losses.fast_ap import FastAp
 from metric_learning.losses.focal import BinaryFocalCrossentropy, CategoricalFocalCrossentropy
@@ -35,8 +45,9 @@ from metric_learning.losses.nca import Nca
 from metric_learning.losses.normalized_softmax import NormalizedSoftmax
 from metric_learning.losses.nt_xent import NtXent
 from metric_learning.losses.p2s_grad import P2sGrad
-from metric_learning.losses.packed import Packed as Packed  # no choice of `loss=`, so in no list
+from metric_learning.losses.packed import Packed as Packed
 from metric_learning.losses.pnp import Pnp
+from metric_learning.losses.prediction_loss import PredictionLoss as PredictionLoss
 from metric_learning.losses.proxy_anchor import ProxyAnchor
 from metric_learning.losses.proxy_nca import ProxyNca
 from metric_learning.losses.quadruplet import Quadruplet

@@ -31,7 +31,7 @@ class AdaptiveTriplet(TupleLoss):
         margin: at least 0 (beta), in units of the distance; what classes of equal vectors are kept apart by.
         normalizer: above 0, in units of the squared distance of unit vectors, at most 4, per unit of the distance. None
             for 4 - margin, which an implementation ascribes to the paper.
-        class_vectors: [C, T] numbers, what each class means; rows are normalised. None to make them of class_names.
+        class_vectors: [C, T] numbers, what each class means; rows are normalized. None to make them of class_names.
         class_names: C strings in the order of the labels; None when they are not known yet: `build` says them then, as
             train.py does with the classes of the training data. Not used with class_vectors.
         name_dim: T of the vectors that are made of names; see `name_vectors.vectors_of_names`.

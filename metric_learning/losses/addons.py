@@ -112,7 +112,7 @@ class TripletHardLoss(_TripletLoss):
         reduction: as in Keras.
 
     Example:
-        >>> hard = TripletHardLoss(reduction=None)  # 1 - 1.5 + 1, 1 - .5 + 1, and 0 - .5 + 1 of the lone row
+        >>> hard = TripletHardLoss(reduction=None)  # 1 - 1.5 + 1, 1 - .5 + 1, and 0 - .5 + 1 of the single row
         >>> [float(value) for value in hard([0, 0, 1], [[0.0], [1.0], [1.5]])]
         [0.5, 1.5, 0.5]
     """
@@ -172,7 +172,7 @@ class LiftedStructLoss(EmbeddingLoss):
     """For every positive pair, the hinge of its distance against a soft minimum over the negatives of both.
 
     J(i, j) = log(sum_n exp(margin - d(i, n)) + sum_n exp(margin - d(j, n))) + d(i, j), with the Euclidean distance of
-    embeddings that need not be normalised; the mean over positive pairs of [J(i, j)]+^2 / 2.
+    embeddings that need not be normalized; the mean over positive pairs of [J(i, j)]+^2 / 2.
 
     Args:
         margin: in units of the distance.

@@ -22,7 +22,7 @@ class Angular(TupleLoss):
     over the negatives n of a that are negatives of p as well. An angle has no scale, so there is none to choose.
 
     Differs from the paper: every positive pair of the batch counts, in both directions, where the paper's batches hold
-    one pair a class. Rows are normalised here, negatives too. The paper's joint form adds the N-pair loss.
+    one pair a class. Rows are normalized here, negatives too. The paper's joint form adds the N-pair loss.
 
     Args:
         angle: in degrees (alpha), above 0 and at most 60; 36 to 55 in the paper. The smaller, the stricter.

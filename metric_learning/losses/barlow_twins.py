@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.losses.views import centred_on_mean, second_views
+from metric_learning.losses.views import centered_on_mean, second_views
 from metric_learning.tuples import mean_of_anchors
 
 
@@ -15,7 +15,7 @@ class BarlowTwins(EmbeddingLoss):
 
         sum_d (1 - C_dd)^2 + redundancy * sum_{d != e} C_de^2,   C_de = mean of z_d z'_e
 
-    over the N rows z that have a second view z', every dimension normalised over them to mean 0 and variance 1.
+    over the N rows z that have a second view z', every dimension normalized over them to mean 0 and variance 1.
 
     The views of an item are the rows of its label: give the two augmented copies of a picture one label. With more rows
     of a label, or with classes for labels, the second view of a row is the next row of its label, after the last one
@@ -61,9 +61,9 @@ class BarlowTwins(EmbeddingLoss):
             embeddings: as in `__call__`.
         """
         partners, valid = second_views(labels)
-        centred, count = centred_on_mean(as_embeddings(embeddings), valid)
+        centered, count = centered_on_mean(as_embeddings(embeddings), valid)
         count = tf.maximum(count, 1.0)
-        rows = centred * tf.math.rsqrt(tf.reduce_sum(tf.square(centred), axis=0) / count + self.epsilon)
+        rows = centered * tf.math.rsqrt(tf.reduce_sum(tf.square(centered), axis=0) / count + self.epsilon)
         partner_rows = tf.where(valid[:, None], tf.gather(rows, partners), 0.0)
         correlations = tf.matmul(rows, partner_rows, transpose_a=True) / count
         own = tf.linalg.diag_part(correlations)

@@ -165,7 +165,7 @@ class ClassVectors(keras.layers.Layer):
     Args:
         num_vectors: rows.
         embedding_dim: D.
-        initializer: a Keras initializer; by default rows of about unit length. Where a loss normalises the rows, their
+        initializer: a Keras initializer; by default rows of about unit length. Where a loss normalizes the rows, their
             length sets how far a step of Adam turns them: the shorter, the farther.
         regularizer: a Keras regularizer of the table, or None.
     """

@@ -53,7 +53,7 @@ class BinaryCrossentropy(PredictionLoss):
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class CategoricalCrossentropy(PredictionLoss):
-    """One of the classes: -sum_c y_c ln softmax(scale * similarity)_c; with cosines, the normalised softmax loss.
+    """One of the classes: -sum_c y_c ln softmax(scale * similarity)_c; with cosines, the normalized softmax loss.
 
     On predictions: `CategoricalCrossentropy.on_predictions(from_logits=True, axis=-1)`. Differs from Keras 3.15, which
     smooths by the length of the last axis whatever `axis` says. Multi-hot labels share their row's weight of 1.
@@ -133,7 +133,7 @@ class KlDivergence(PredictionLoss):
         sum_j q_j ln(q_j / p_j),   q = y / sum(y),   p = softmax(scale * similarity)
 
     Over classes, with one class a row, it is the categorical cross entropy; graded or multi-hot rows can reach 0, where
-    that cannot. Over pairs, p is a distribution over the other rows: the loss of neighbourhoods, as in t-SNE.
+    that cannot. Over pairs, p is a distribution over the other rows: the loss of neighborhoods, as in t-SNE.
     On predictions, which are clipped to [1e-7, 1] as in Keras: `KlDivergence.on_predictions()`.
 
     Args:

@@ -10,7 +10,7 @@ PART_LENGTHS = (3, 4, 5)
 
 
 def vectors_of_names(names, dim):
-    """One unit vector a name: the sum of its words' unit vectors, normalised.
+    """One unit vector a name: the sum of its words' unit vectors, normalized.
 
     A word is the sum of its own vector and those of its parts. These are drawn by hashing, a sign at one place, so that
     equal names have equal vectors on every machine, and names without a common part are about orthogonal.

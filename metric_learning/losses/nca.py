@@ -1,4 +1,4 @@
-"""Neighbourhood components analysis: a random neighbour should be of the same class."""
+"""Neighbourhood components analysis: a random neighbor should be of the same class."""
 
 import keras
 import tensorflow as tf
@@ -10,12 +10,12 @@ from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class Nca(TupleLoss):
-    """Makes it likely that a neighbour, drawn with odds e^{-scale * d}, is of the anchor's class.
+    """Makes it likely that a neighbor, drawn with odds e^{-scale * d}, is of the anchor's class.
 
     With p_a = sum_p e^{-scale * d_ap} / (sum_p e^{-scale * d_ap} + sum_n e^{-scale * d_an}), the mean over the anchors
     that have a positive and a negative, of
 
-        1 - p_a        the expected error of the drawn neighbour
+        1 - p_a        the expected error of the drawn neighbor
         -log p_a       logarithm=True
 
     Differs from the paper: it maximises the sums of p_a, or of log p_a, and learns the scale as part of a linear map.

@@ -17,7 +17,8 @@ class Packed(EmbeddingLoss):
     """A loss on distances, for a model whose output holds the rows of a tuple side by side.
 
     For `model.compile(loss=Packed(Triplet(), parts=3))`, where the model's output is the concatenation of its
-    embeddings of an anchor, a positive and a negative. Rows of other tuples are not compared.
+    embeddings of an anchor, a positive and a negative. Rows of other tuples are not compared. Where the rows of a tuple
+    follow one another in the batch instead, take a plain loss with the miner `miners.Packed`.
 
     With average="selected" the value of a row is the loss of its tuple alone. With "active" it also holds the factor
     batch / active tuples, so that the mean over the batch is the mean over the active ones; and a loss of pairs

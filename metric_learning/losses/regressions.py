@@ -159,7 +159,7 @@ class CosineSimilarity(PredictionLoss):
 
     def cost_of_rows(self, targets, logits, counts):
         targets, predictions = counts * targets, counts * self.activate(logits)
-        # Not Keras' normalisation, whose gradient at a row of zeros is 1e6 times too long.
+        # Not Keras' normalization, whose gradient at a row of zeros is 1e6 times too long.
         cosines = tf.reduce_sum(normalize(targets) * normalize(predictions), axis=1)
         return tf.where(tf.reduce_any(targets > 0.0, axis=1), tf.nn.relu(1.0 - cosines), 0.0)
 

@@ -1,4 +1,4 @@
-"""Soft nearest neighbour loss: a random neighbour should be of the same class, at a temperature that may be learned."""
+"""Soft nearest neighbor loss: a random neighbor should be of the same class, at a temperature that may be learned."""
 
 import math
 
@@ -14,7 +14,7 @@ from metric_learning.tuples import mean_of_anchors
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class SoftNearestNeighbor(TupleLoss):
-    """Minus the log of the chance that a neighbour, drawn with odds e^{-d / T}, is of the anchor's class.
+    """Minus the log of the chance that a neighbor, drawn with odds e^{-d / T}, is of the anchor's class.
 
     Mean over the anchors that have a positive and a negative, of
 

@@ -8,7 +8,7 @@ from metric_learning.tuples import at, in_blocks, sort_rows
 def sum_of_hinges(distances, positive_weights, negative_weights, margin):
     """Sums [d_ap + margin - d_an]+ over every positive and negative of each anchor, in O(B x M x log M) time.
 
-    With the keys d_ap + margin and d_an in one order, the sum is that of the gaps between neighbours, each times the
+    With the keys d_ap + margin and d_an in one order, the sum is that of the gaps between neighbors, each times the
     weight of the negatives before it and that of the positives behind it: all terms are at least 0, so that nothing
     cancels. A triplet is active when its negative comes before its positive.
 

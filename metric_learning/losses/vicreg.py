@@ -6,7 +6,7 @@ import tensorflow as tf
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.losses.views import centred_on_mean, second_views
+from metric_learning.losses.views import centered_on_mean, second_views
 from metric_learning.tuples import mean_of_anchors
 
 
@@ -33,7 +33,7 @@ class Vicreg(EmbeddingLoss):
         covariance: weight nu, at least 0.
         epsilon: above 0, under the square root.
         unit_length: take embeddings to length sqrt(D) first, where a dimension of full spread has variance 1. The paper
-            has none of it (False): then the encoder must not normalise, `encoder.normalize=false`, as unit vectors
+            has none of it (False): then the encoder must not normalize, `encoder.normalize=false`, as unit vectors
             of many dimensions can never reach variance 1.
         reduction: as in Keras.
         name: as in Keras.
@@ -87,8 +87,8 @@ class Vicreg(EmbeddingLoss):
         partners, valid = second_views(labels)
         apart = tf.reduce_mean(tf.math.squared_difference(rows, tf.gather(rows, partners)), axis=1)
 
-        centred, count = centred_on_mean(rows, valid)
-        covariances = tf.matmul(centred, centred, transpose_a=True) / tf.maximum(count - 1.0, 1.0)
+        centered, count = centered_on_mean(rows, valid)
+        covariances = tf.matmul(centered, centered, transpose_a=True) / tf.maximum(count - 1.0, 1.0)
         deviations = tf.sqrt(tf.linalg.diag_part(covariances) + self.epsilon)
         idle = tf.reduce_mean(tf.nn.relu(1.0 - deviations))
         between = tf.linalg.set_diag(covariances, tf.zeros_like(deviations))

@@ -21,7 +21,7 @@ def second_views(labels):
     return tf.where(is_last, following, first), exists
 
 
-def centred_on_mean(rows, valid):
+def centered_on_mean(rows, valid):
     """The valid rows less their mean, [B, D], zeros elsewhere; and how many are valid, a float32 scalar."""
     count = tf.reduce_sum(tf.cast(valid, tf.float32))
     mean = tf.reduce_sum(tf.where(valid[:, None], rows, 0.0), axis=0) / tf.maximum(count, 1.0)

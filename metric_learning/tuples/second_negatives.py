@@ -43,17 +43,17 @@ def _nearest_rows(triplets, distances, negative_mask):
 def _of_two_candidates(triplets, distances, negative_mask, classes):
     # For each column the nearest row of another class, and the nearest row of yet another class: one of the two is
     # outside the class of any anchor, so two candidates a column replace a search per triplet.
-    kin = classes[:, None] == classes[None, :]
+    same_class = classes[:, None] == classes[None, :]
     to_rows = tf.where(negative_mask, distances, float("inf"))
     first = tf.argmin(to_rows, axis=0, output_type=tf.int32)
-    other_class = ~tf.transpose(tf.gather(kin, first))
+    other_class = ~tf.transpose(tf.gather(same_class, first))
     second = tf.argmin(tf.where(other_class, to_rows, float("inf")), axis=0, output_type=tf.int32)
 
     first_row = tf.gather(first, triplets.negative)
     second_row = tf.gather(second, triplets.negative)
-    rows = tf.where(at(kin, first_row), second_row, first_row)
+    rows = tf.where(at(same_class, first_row), second_row, first_row)
     # argmin of an empty column is row 0, so what was found is checked once more.
-    return tf.where(entries(negative_mask, rows, triplets.negative) & ~at(kin, rows), rows, -1)
+    return tf.where(entries(negative_mask, rows, triplets.negative) & ~at(same_class, rows), rows, -1)
 
 
 def _nearest_farther_rows(triplets, distances, negative_mask):
@@ -74,12 +74,12 @@ def _to_rows(distances, negative_mask):
 
 def _by_loop(triplets, distances, negative_mask, limits):
     """The nearest rows beyond limits [B, S], one triplet of every anchor at a time: a few passes over [B, B] each."""
-    kin = same_class_rows(negative_mask)
+    same_class = same_class_rows(negative_mask)
     to_rows = _to_rows(distances, negative_mask)
 
     def add(slot, found, rows):
         negative = at(triplets.negative, slot[:, None])[:, 0]
-        between = tf.where(kin, float("inf"), tf.gather(to_rows, negative))
+        between = tf.where(same_class, float("inf"), tf.gather(to_rows, negative))
         is_third = between < float("inf")
         farther = is_third & (between > at(limits, slot[:, None]))
         nearest = tf.argmin(tf.where(farther, between, float("inf")), axis=1, output_type=tf.int32)
@@ -93,10 +93,10 @@ def _by_loop(triplets, distances, negative_mask, limits):
 def _by_sorting(triplets, distances, negative_mask, classes):
     """The same for any number of triplets: the rows of each negative are sorted once, and searched for each triplet."""
     ranked, order = sort_rows(_to_rows(distances, negative_mask))
-    is_stranger = ranked < float("inf")
-    last = tf.reduce_sum(tf.cast(is_stranger, tf.int32), axis=1) - 1
-    ranked_classes = tf.where(is_stranger, tf.gather(classes, order), -1)
-    # Neighbours of one class are a run, over which an anchor of that class leaps, forwards or back from the end.
+    is_other_class = ranked < float("inf")
+    last = tf.reduce_sum(tf.cast(is_other_class, tf.int32), axis=1) - 1
+    ranked_classes = tf.where(is_other_class, tf.gather(classes, order), -1)
+    # Neighbors of one class are a run, over which an anchor of that class leaps, forwards or back from the end.
     begins = tf.cast(ranked_classes[:, 1:] != ranked_classes[:, :-1], tf.int32)
     runs = tf.cumsum(tf.pad(begins, [[0, 0], [1, 0]]), axis=1)
     columns = tf.range(tf.size(last))

@@ -84,8 +84,8 @@ def oracle(
     sums, counts = np.zeros((2, len(rows))), [0.0, 0.0]
     terms = [(0, a, p, (rows[a], refs[n]), margin, w) for a, p, n, w in triplets]
     terms += [(1, a, p, (rows[m], refs[n]), second_margin, w) for a, p, n, m, w in quadruplets]
-    for which, a, p, strangers, alpha, weight in terms:
-        apart = distance_of(*strangers, distance)
+    for which, a, p, negatives, alpha, weight in terms:
+        apart = distance_of(*negatives, distance)
         cost = max(distance_of(rows[a], refs[p], distance) - apart + alpha, 0.0)
         sums[which, a] += weight * cost
         if average == "selected" or cost > 0.0:
@@ -231,7 +231,7 @@ def test_two_classes_have_triplets_but_no_quadruplets(batch, miner):
 
 
 @pytest.mark.parametrize("miner", [None, BatchHard()], ids=["all", "batch hard"])
-def test_strangers_of_one_class_are_no_quadruplet(miner):
+def test_negatives_of_one_class_are_no_quadruplet(miner):
     # Rows 2 and 3 are one class: only 4 completes them, from far away.
     labels, rows = [0, 0, 1, 1, 2], [[0.0], [1.0], [5.0], [5.1], [50.0]]
     loss = Quadruplet(margin=0.0, second_margin=9.0, miner=miner, distance="euclidean")
