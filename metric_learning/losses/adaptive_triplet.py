@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative, check_positive
 from metric_learning.distances import squared_euclidean
-from metric_learning.losses.class_loss import ClassVectors
+from metric_learning.losses.class_loss import ClassVectors, nan_outside
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.margin import rows_of_labels
 from metric_learning.losses.name_vectors import vectors_of_names
@@ -49,7 +49,7 @@ class AdaptiveTriplet(TupleLoss):
     Raises:
         ValueError: margin below 0, normalizer or name_dim not above 0, class_vectors that are no matrix, another number
             of classes than of vectors or names, unknown average or distance; when called, no vectors and no names.
-        tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
+        tf.errors.InvalidArgumentError: a label outside 0 to C - 1; under XLA the value is NaN.
 
     Example:
         >>> loss = AdaptiveTriplet(margin=0.5, normalizer=4.0, class_vectors=[[1.0, 0.0], [0.0, 2.0]])
@@ -141,6 +141,14 @@ class AdaptiveTriplet(TupleLoss):
         ref_vectors = vectors if comparison.ref_labels is None else rows_of_labels(table, comparison.ref_labels)
         normalizer = 4.0 - self.margin if self.normalizer is None else self.normalizer
         return {"margins": self.margin + squared_euclidean(vectors, ref_vectors) / normalizer}
+
+    def values(self, comparison):
+        # Comparisons with NaN are false, so a row whose class nobody knows could look solved.
+        values = nan_outside(super().values(comparison), comparison.labels, self.num_classes)
+        if comparison.ref_labels is None:
+            return values
+        ref_distances = nan_outside(tf.transpose(comparison.distances), comparison.ref_labels, self.num_classes)
+        return tf.where(tf.reduce_any(tf.math.is_nan(ref_distances), axis=0), float("nan"), values)
 
     def cost_of_tuples(self, distances, selection, margins):
         if isinstance(selection, Pairs):

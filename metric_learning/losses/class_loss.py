@@ -87,7 +87,7 @@ class ClassLoss(EmbeddingLoss):
 
         Raises:
             ValueError: embeddings that are no matrix of width D, labels of another width than C.
-            tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
+            tf.errors.InvalidArgumentError: a label outside 0 to C - 1; under XLA, which cannot raise, its value is NaN.
         """
         vectors = tf.convert_to_tensor(self.class_vectors)
         embeddings = as_embeddings(embeddings)
@@ -96,7 +96,7 @@ class ClassLoss(EmbeddingLoss):
         targets = self.targets(labels)
         if not targets.shape[:1].is_compatible_with(embeddings.shape[:1]):
             raise ValueError(f"labels must be one for each of {embeddings.shape[0]} rows; got {targets.shape[0]}")
-        return self.cost_of_classes(targets, embeddings, vectors)
+        return nan_outside(self.cost_of_classes(targets, embeddings, vectors), labels, self.num_classes)
 
     def targets(self, labels):
         """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""
@@ -116,7 +116,8 @@ def as_classes(labels, num_classes):
 
     Raises:
         ValueError: labels that are neither integers nor of num_classes columns.
-        tf.errors.InvalidArgumentError: a label outside 0 to num_classes - 1 (not under XLA, which cannot raise).
+        tf.errors.InvalidArgumentError: a label outside 0 to num_classes - 1; not under XLA, which cannot raise: what is
+            made of the labels must go through `nan_outside`.
     """
     labels = as_labels(labels)
     if labels.shape.rank == 2:
@@ -134,6 +135,19 @@ def as_classes(labels, num_classes):
     ]
     with tf.control_dependencies([check for check in within if check is not None]):
         return tf.identity(labels)
+
+
+def nan_outside(values, labels, num_classes):
+    """The values [B] or [B, T] of anchors, NaN where the label is outside 0 to num_classes - 1.
+
+    XLA drops the error of `as_classes`, and numbers classes 1 to C silently as if they were 0 to C - 1.
+    """
+    labels = as_labels(labels)
+    if labels.shape.rank == 2:
+        return values
+    labels = tf.cast(labels, tf.int64)
+    is_class = (labels >= 0) & (labels < num_classes)
+    return tf.where(is_class if values.shape.rank == 1 else is_class[:, None], values, float("nan"))
 
 
 def class_cosines(embeddings, class_vectors):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.distances import FROM_ZERO
-from metric_learning.losses.class_loss import ClassVectors, as_classes
+from metric_learning.losses.class_loss import ClassVectors, as_classes, nan_outside
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.tuples import Pairs, mean_of_anchors, share_mean, to_pairs
 
@@ -46,7 +46,7 @@ class Margin(TupleLoss):
     Raises:
         ValueError: a negative margin or weight, unknown `learned`, average or distance; when called, per_class and
             num_classes not known, or multi-hot labels of another width.
-        tf.errors.InvalidArgumentError: with per_class, a label outside 0 to C - 1 (not under XLA, which cannot raise).
+        tf.errors.InvalidArgumentError: with per_class, a label outside 0 to C - 1; under XLA the value is NaN.
 
     Example:
         >>> loss = Margin(margin=0.25, boundary=1.0, learned="none")
@@ -162,10 +162,11 @@ def rows_of_labels(table, labels):
 
     Raises:
         ValueError: labels that are neither integers nor [B, C].
-        tf.errors.InvalidArgumentError: a label outside 0 to C - 1 (not under XLA, which cannot raise).
+        tf.errors.InvalidArgumentError: a label outside 0 to C - 1; under XLA, which cannot raise, its row is NaN.
     """
-    labels = as_classes(labels, table.shape[0])
+    num_classes = table.shape[0]
+    labels = as_classes(labels, num_classes)
     if labels.shape.rank == 1:
-        return tf.gather(table, labels)
+        return nan_outside(tf.gather(table, labels), labels, num_classes)
     total = tf.reduce_sum(labels, axis=1, keepdims=True)
     return tf.matmul(labels / tf.where(total > 0.0, total, 1.0), table)
