@@ -3,6 +3,9 @@
 import keras
 import tensorflow as tf
 
+# The name scope in which Keras calls the losses of `compile`, also those inside functions and of several outputs.
+IN_COMPILE = "compile_loss"
+
 
 class EmbeddingLoss(keras.losses.Loss):
     """A Keras loss on labels and embeddings; subclasses say what each anchor costs, in `call`.
@@ -40,6 +43,7 @@ class EmbeddingLoss(keras.losses.Loss):
         if tf.distribute.has_strategy():  # which wants variables of its own scope, not those of the constructor
             self.layers = [type(layer).from_config(layer.get_config()) for layer in self.layers]
 
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns of what it cannot read
     def __call__(self, labels, embeddings, sample_weight=None, **references):
         """The reduced loss.
 
@@ -51,8 +55,21 @@ class EmbeddingLoss(keras.losses.Loss):
 
         Returns:
             A scalar, or [B] with reduction None; float32.
+
+        Raises:
+            ValueError: called by the `fit` or `evaluate` of a plain Keras model, which would not train what this loss
+                learns.
         """
+        if self.learns() and IN_COMPILE in tf.get_current_name_scope():
+            raise ValueError(
+                f"{type(self).__name__} learns weights of its own, which model.compile(loss=...) would not train; "
+                "use metric_learning.training.Learner(encoder, loss), which does"
+            )
         return self.reduce(self.call(labels, embeddings, **references), sample_weight)
+
+    def learns(self):
+        """Whether there is something to train in it."""
+        return any(layer.trainable_variables for layer in self.layers)
 
     def reduce(self, values, sample_weight=None):
         """The values of `call`, [B], weighted and reduced as Keras does."""

@@ -6,8 +6,11 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import miners
+from metric_learning import losses
+from metric_learning.training import Learner
 
 CONF = pathlib.Path(__file__).parent.parent.parent / "conf"
 LOSSES = sorted(file.stem for file in (CONF / "loss").glob("*.yaml"))
@@ -119,13 +122,54 @@ def test_a_keras_model_learns_with_it_and_keeps_labels_integers(batch, loss, lab
     labels, inputs = labels_for(loss, batch.labels), batch.embeddings.astype(np.float32)
     if "average" in loss.get_config():
         loss = rebuilt(loss, average="selected")  # a mean over fewer and fewer active tuples need not fall
-    model = keras.Sequential([keras.layers.Dense(3)])
-    model.compile(loss=loss, optimizer=keras.optimizers.Adam(0.04), run_eagerly=True)
+    encoder = keras.Sequential([keras.layers.Dense(3)])
+    # What learns itself is trained by the Learner alone.
+    model, own_loss = (Learner(encoder, loss), {}) if loss.learns() else (encoder, {"loss": loss})
+    model.compile(optimizer=keras.optimizers.Adam(0.04), run_eagerly=True, **own_loss)
     before = loss(labels, model(inputs))
     history = model.fit(inputs, labels, batch_size=10, epochs=15, verbose=0, shuffle=False).history["loss"]
     # Keras hands integer labels over as they are, since these losses take charge in `__call__`.
     np.testing.assert_allclose(history[0], before, rtol=1e-4)
     assert history[-1] < before - 0.02 * abs(before)
+
+
+@pytest.mark.parametrize("run_eagerly", [True, False], ids=["eager", "graph"])
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+@pytest.mark.parametrize("how", ["alone", "in a hybrid", "in a function", "of one output of two"])
+def test_what_a_loss_learns_is_not_left_untrained_by_compile(batch, how, verb, run_eagerly):
+    learning = losses.ArcFace(num_classes=6, embedding_dim=3)
+    loss = {
+        "alone": learning,
+        "in a hybrid": losses.Hybrid([{"loss": losses.Triplet()}, {"loss": learning}]),
+        "in a function": lambda labels, embeddings: learning(labels, embeddings),
+        "of one output of two": [losses.Contrastive(), learning],
+    }[how]
+    inputs = keras.Input([3])
+    outputs = [keras.layers.Dense(3)(inputs) for _ in range(2 if how == "of one output of two" else 1)]
+    model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
+    model.compile(loss=loss, optimizer="sgd", run_eagerly=run_eagerly)
+    labels = np.arange(10) % 6
+    with pytest.raises(
+        ValueError, match=r"learns weights of its own, .* metric_learning.training.Learner\(encoder, loss"
+    ):
+        getattr(model, verb)(batch.embeddings, [labels] * 2 if len(outputs) > 1 else labels)
+
+
+def test_a_loss_that_learns_works_alone_in_a_loop_of_the_user(batch):
+    loss = losses.Margin()
+    (boundary,) = loss.layers[0].trainable_variables
+    optimizer = keras.optimizers.SGD(0.1)
+
+    @tf.function
+    def step(rows):
+        with tf.GradientTape() as tape:
+            value = loss(batch.labels, rows)
+        optimizer.apply_gradients(zip(tape.gradient(value, [boundary]), [boundary], strict=True))
+
+    optimizer.build([boundary])
+    before = boundary.numpy()
+    step(tf.constant(batch.embeddings, tf.float32))
+    assert boundary.numpy() != before
 
 
 def test_keras_float_labels_are_refused_instead_of_merged(batch, build):
