@@ -1,5 +1,6 @@
 """FAISS search against brute-force loops in float64."""
 
+import faiss
 import numpy as np
 import pytest
 
@@ -126,6 +127,27 @@ def test_tells_rows_apart_that_lie_close_together(name):
     else:  # normalising in float32 moves rows by 6e-8, and the angles are 1e-4
         assert (found.indices == indices).mean() > 0.98
         np.testing.assert_allclose(found.distances, distances, rtol=0.02)
+
+
+@pytest.fixture
+def matrix_products(monkeypatch):
+    """FAISS takes distances from matrix products from so many queries on, which this build does for many only."""
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 20)
+
+
+@pytest.mark.parametrize("name", ["squared_euclidean", "cosine"])
+def test_rounding_of_matrix_products_hides_no_neighbour(name, matrix_products):
+    rng = np.random.default_rng(0)
+    # Two far groups, so that no origin is near to both, and rows in them nearer than products of such lengths can tell.
+    sides = np.where(np.arange(60) < 30, 1000.0, -1000.0)[:, None]
+    gallery = (sides + rng.normal(scale=0.3, size=(60, 16))).astype(np.float32)
+    queries = (1000.0 + rng.normal(scale=0.3, size=(64, 16))).astype(np.float32)
+    found = search(queries, gallery, 1, distance=name)
+    distances, _ = search_by_hand(queries, gallery, 1, name)
+    true = [
+        distance_by_hand(name, query, gallery[row]) for query, row in zip(queries, found.indices[:, 0], strict=True)
+    ]
+    np.testing.assert_allclose(true, distances[:, 0], rtol=1e-2)
 
 
 def test_removes_itself_by_id_and_keeps_its_twin():

@@ -1,6 +1,8 @@
 """The learner works with Keras' own fit, trains and saves what the loss learns, and is one learner on many replicas."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -66,6 +68,21 @@ def test_fit_gives_the_loss_of_the_labels_not_of_their_float32(new_learner):
     merged = float(learner.embedding_loss(merged, learner.encoder(IMAGES, training=True)))
     loss = learner.fit(IMAGES, LABELS, batch_size=24, epochs=1, shuffle=False, verbose=0).history["loss"][0]
     assert loss == pytest.approx(expected, rel=1e-5) and abs(merged - expected) > 1e-3
+
+
+def test_fit_and_evaluate_weigh_the_anchors(new_learner):
+    weights = np.linspace(0.0, 3.0, 24).astype(np.float32)
+    learner = new_learner(losses.Contrastive(average="selected"))
+    for training, found in (
+        (False, learner.evaluate(IMAGES, LABELS, batch_size=24, sample_weight=weights, verbose=0)[0]),
+        (True, learner.fit(IMAGES, LABELS, sample_weight=weights, batch_size=24, verbose=0).history["loss"][0]),
+    ):
+        embeddings = new_learner().encoder(IMAGES, training=training)
+        expected, unweighted = (
+            learner.embedding_loss(LABELS, embeddings, weights),
+            learner.embedding_loss(LABELS, embeddings),
+        )
+        assert found == pytest.approx(float(expected), rel=1e-5) and abs(expected - unweighted) > 1e-2
 
 
 def test_evaluate_and_callbacks_work(new_learner):
@@ -157,6 +174,13 @@ TWO_REPLICAS = """
     labels = np.repeat(np.arange(8), 6)
     images = (20 * labels[:, None, None, None] + rng.integers(0, 60, (48, 8, 8, 3))).astype(np.uint8)
     scores = {}
+
+    class Darker:
+        num_randoms = 1
+
+        def __call__(self, images, randoms):
+            return tf.cast(images, tf.float32) * (1.0 - 0.7 * randoms[:, :, None, None])
+
     for name, loss in {
         "mined": losses.Triplet(distance="cosine", miner=miners.BatchHard()),
         "all": losses.Contrastive(average="active"),
@@ -175,6 +199,7 @@ TWO_REPLICAS = """
             BatchPlan(labels, classes=4, samples=3),
             folder=os.path.join(folder, name),
             validate=lambda: {"validation/map@r": 0.0},
+            augment=Darker() if name == "all" else None,
             jit_compile=name == "summed",
         )
         scores[name] = {
@@ -184,6 +209,15 @@ TWO_REPLICAS = """
     with open(os.path.join(folder, "scores.json"), "w") as file:
         json.dump(scores, file)
 """
+
+
+def free_ports(count):
+    """Ports of this machine that nobody holds, all different, as the system hands them out."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +230,7 @@ def train_on(tmp_path_factory):
         program = [sys.executable, "-c", textwrap.dedent(TWO_REPLICAS), kind]
         processes = []
         workers = 2 if kind == "multi_worker" else 1
-        ports = [int(RNG.integers(20000, 40000)) for _ in range(workers)]
+        ports = free_ports(workers)
         for worker in range(workers):
             own = folder / str(worker)
             own.mkdir()

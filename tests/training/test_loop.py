@@ -12,6 +12,7 @@ import miners
 from metric_learning import encoders, losses
 from metric_learning.data import BatchPlan, Split
 from metric_learning.training import Learner, Loop, NonFiniteLossError, restore_best, warmup_cosine
+from metric_learning.training.loop import compile_block
 
 CLASSES = 6
 
@@ -114,9 +115,19 @@ def test_block_size_changes_nothing(split, tmp_path):
             plan_of(split),
             folder=tmp_path / str(steps_per_block),
             validate=lambda: {"validation/map@r": 0.0},
+            augment=Jitter(),
         )
     for one, other in zip(*(learner.variables for learner in learners), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_every_step_draws_its_own_augmentation_and_the_same_again(split):
+    learner = new_learner(losses.Contrastive(average="selected"), keras.optimizers.SGD(0.0), dropout=0.0)
+    block = compile_block(learner, split, plan_of(split), Jitter())
+    same_batch = np.repeat(plan_of(split).block(0, 1), 3, axis=0)
+    values = np.concatenate([block(same_batch, first_step)[0] for first_step in (0, 3, 0)])
+    assert len(np.unique(values[:6])) == 6
+    np.testing.assert_array_equal(values[6:], values[:3])
 
 
 def test_best_checkpoint_is_restored_not_the_last(split, tmp_path):
