@@ -35,7 +35,7 @@ def experiment(cfg, folder, resume):
     import_tensorflow()
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
-    from metric_learning.evaluation import check_objective, scores_by_column, scores_table, write_report
+    from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment, write_json, write_whole
@@ -101,22 +101,15 @@ def experiment(cfg, folder, resume):
         trained = {name: judge(model, data, name) for name in ("validation", "test")}
 
         # Report.
-        scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores
-        for verdict in untrained.values():
-            scores |= {f"untrained/{name}": value for name, value in verdict.scores.items()}
+        scores = scores_of_run(best_step, trained, untrained)
         write_json(folder / "metrics.json", scores)
         print(scores_table(scores_by_column(scores)))
-        pictures = write_report(
+        pictures = report_run(
             folder / "report",
-            source.test,
-            trained["test"].embeddings,
-            trained["test"].evaluation,
+            source,
+            trained["test"],
+            untrained["test"],
             history=progress.history,
-            untrained_embeddings=untrained["test"].embeddings,
-            gallery=source.gallery,
-            gallery_embeddings=trained["test"].gallery_embeddings,
-            untrained_gallery_embeddings=untrained["test"].gallery_embeddings,
-            class_names=source.class_names,
             distance=cfg.distance,
             objective=cfg.objective,
             title=f"{source.name} test, {type(loss).__name__}",

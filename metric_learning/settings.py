@@ -30,17 +30,21 @@ OF_TYPE = {bool: TRUTH, int: WHOLE, float: NUMBER, str: TEXT}
 KINDS = {
     **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), ABOVE_0),
     **dict.fromkeys(("alpha", "bias", "normalizer", "sigma", "softening_start"), NUMBER),
-    **dict.fromkeys(("embedding_dim", "num_classes", "num_proxies", "patience", "token_dim", "hidden"), WHOLE),
+    **dict.fromkeys(
+        ("embedding_dim", "num_classes", "num_proxies", "patience", "token_dim", "hidden", "logical_cpus"), WHOLE
+    ),
     **dict.fromkeys(("data_dir", "entity", "group", "image", "manual_dir", "path", "resume", "root", "split"), TEXT),
     **dict.fromkeys(("tags", "text", "trusted"), TEXT),
 }
 # A number may stand for the list of it, or for what makes it.
 ONE_FOR_ALL = {"image_size": WHOLE, "k": WHOLE, "learning_rate": ABOVE_0}
-MAY_BE_NULL = {*KINDS, "augmentation", "class_penalty", "miner", "penalty"}
+MAY_BE_NULL = {*KINDS, "augmentation", "class_penalty", "miner", "penalty", "weights"}
 
 # Code that a configuration may name: what this project exports to be configured, and Keras' and TensorFlow's parts that
 # neither load files nor reach out.
-OWN = re.compile(r"miners\.\w+|metric_learning\.(?!command_line|run_folder|settings)\w+\.\w+")
+OWN = re.compile(
+    r"miners\.\w+|metric_learning\.(data|encoders|evaluation|losses|optimizers|penalties|tracking|training|tuples)\.\w+"
+)
 OTHERS = re.compile(
     r"keras\.(optimizers(\.schedules)?|losses|regularizers|initializers|constraints)\.[A-Z]\w+|tensorflow\.distribute\.\w+"
 )

@@ -288,6 +288,8 @@ def verdict(rows):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     try:
         main(**dict(argument.split("=", 1) for argument in sys.argv[1:]))
     except (TypeError, ValueError) as error:

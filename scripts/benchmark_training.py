@@ -103,6 +103,8 @@ def measure_peer(steps):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     options = dict(argument.split("=") for argument in sys.argv[1:])
     side, steps = options.pop("side", None), int(options.pop("steps", 100))
     if side is None:

@@ -226,4 +226,6 @@ def make_texts(classes: list[str], node_modules: Path) -> bytes:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     main()

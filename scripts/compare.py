@@ -31,18 +31,25 @@ def main(arguments):
         if missing:
             raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores)}")
         overrides = OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")
-        settings = " ".join(override for override in overrides if not override.startswith("seed=")) or "the defaults"
+        settings = tuple(override for override in overrides if not override.startswith("seed="))
         rows.setdefault(settings, []).append([scores[column] for column in columns])
+    # What is common to all is said once.
+    common = [override for override in next(iter(rows)) if all(override in other for other in rows)]
+    if common and len(rows) > 1:
+        print(f"All with `{' '.join(common)}`:\n")
+        rows = {tuple(each for each in settings if each not in common): values for settings, values in rows.items()}
 
     means = {settings: np.mean(values, axis=0) for settings, values in rows.items()}
     print("| run | seeds |", " | ".join(columns), "|")
     print("|---" * (2 + len(columns)) + "|")
     for settings in sorted(means, key=lambda settings: -means[settings][0]):
         numbers = " | ".join(f"{value:.3f}".lstrip("0") for value in means[settings])
-        print(f"| `{settings}` | {len(rows[settings])} | {numbers} |")
+        print(f"| `{' '.join(settings) or 'the defaults'}` | {len(rows[settings])} | {numbers} |")
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     try:
         main(sys.argv[1:])

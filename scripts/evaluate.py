@@ -37,6 +37,7 @@ def main(arguments):
     import tensorflow as tf
 
     from metric_learning.data import Vocabulary
+    from metric_learning.encoders.custom import find
     from metric_learning.evaluation import scores_by_column, scores_table
 
     tf.config.experimental.enable_op_determinism()
@@ -48,6 +49,8 @@ def main(arguments):
     changes = source.changes_since(folder)
     if changes:
         print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
+    if "target" in cfg.encoder:  # which Keras has to know the layers of
+        find(cfg.encoder.target)
     encoder = keras.models.load_model(folder / "encoder.keras")
     scores = {}
     for split_name in ("validation", "test"):
@@ -65,6 +68,8 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     try:
         main(sys.argv[1:])

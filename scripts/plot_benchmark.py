@@ -161,6 +161,8 @@ def logarithmic(axes):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     try:
         main(**dict(argument.split("=", 1) for argument in sys.argv[1:]))
     except (TypeError, OSError) as error:

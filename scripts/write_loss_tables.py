@@ -135,6 +135,8 @@ def markdown(rows):
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(__doc__))
     try:
         main(*sys.argv[1:])
     except (TypeError, ValueError) as error:

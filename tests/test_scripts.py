@@ -155,3 +155,12 @@ def test_peers_and_kinds_name_what_there_is(benchmark):
     assert benchmark.subjects("semi_hard,cosine") == [("cosine", "none"), ("triplet", "semi_hard")]
     with pytest.raises(ValueError, match="no loss or miner is named tripplet"):
         benchmark.subjects("tripplet")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", sorted(path.stem for path in (ROOT / "scripts").glob("*.py")))
+def test_every_program_tells_its_use(program):
+    if program == "benchmark_subject":  # of benchmark.py, and not for people
+        return
+    done = run(program, "--help")
+    assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""

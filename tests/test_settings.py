@@ -72,7 +72,7 @@ def test_a_setting_of_another_kind_is_named(overrides, message):
         "data=csv data.path=a.csv data.image_size=[8,8] data.text=name data.split=null miner=none loss.miner=null",
         "data=image_folder data.image_size=32",
         "experiment=fashion_mnist data.manual_dir=x data.unseen_classes=true",
-        "loss=quadruplet loss.adaptive_weights=[1,0.5] tracking.tags=[a,b] augmentation=null",
+        "loss=quadruplet loss.adaptive_weights=[1,0.5] tracking.tags=[a,b] augmentation=none",
         "loss=sphere_face loss.softening_start=null",
         "loss=recall_at_k loss.k=4",
         "miner=schedule miner@miner.first=easy_positive miner.begin=5",

@@ -51,10 +51,17 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "override", ["strategy=mirrored", "strategy=multi_worker", "precision=mixed_float16", "precision=mixed_bfloat16"]
+    "override",
+    [
+        "strategy=mirrored",
+        "strategy=mirrored strategy.logical_cpus=2",
+        "strategy=multi_worker",
+        "precision=mixed_float16",
+        "precision=mixed_bfloat16",
+    ],
 )
 def test_every_way_to_train_goes_from_data_to_report(finish, start, small_run, tmp_path, override):
-    finish(start(*small_run, f"hydra.run.dir={tmp_path}", override))
+    finish(start(*small_run, f"hydra.run.dir={tmp_path}", *override.split()))
     scores = json.loads((tmp_path / "metrics.json").read_text())
     assert scores["test/map@r"] > scores["untrained/test/map@r"] - 0.05
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 4
@@ -183,5 +190,10 @@ def test_runs_of_a_sweep_are_compared(tmp_path):
     compare = [sys.executable, str(ROOT / "scripts" / "compare.py")]
     table = subprocess.run([*compare, f"runs={tmp_path}"], capture_output=True, text=True)
     assert "| `loss=triplet` | 2 | .300 | .600 | .150 |" in table.stdout, table.stderr
+    for name, loss in (("0", "triplet"), ("1", "contrastive")):
+        overrides = [f"loss={loss}", "steps=9", f"seed={name}"]
+        (tmp_path / name / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides), encoding="utf-8")
+    several = subprocess.run([*compare, f"runs={tmp_path}"], capture_output=True, encoding="utf-8").stdout
+    assert several.startswith("All with `steps=9`:\n") and "| `loss=contrastive` | 1 | .350 |" in several
     wrong = subprocess.run([*compare, f"runs={tmp_path}", "scores=[test/recall]"], capture_output=True, text=True)
     assert wrong.returncode == 2 and "test/recall not in" in wrong.stderr

@@ -74,6 +74,42 @@ def scores_by_column(scores):
     return columns
 
 
+def scores_of_run(best_step, trained, untrained):
+    """All that goes to `metrics.json`.
+
+    Args:
+        best_step: of the checkpoint that was judged.
+        trained, untrained: split name -> `Verdict`, "validation" and "test".
+    """
+    scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores
+    for verdict in untrained.values():
+        scores |= {f"untrained/{name}": value for name, value in verdict.scores.items()}
+    return scores
+
+
+def report_run(folder, source, trained, untrained, **options):
+    """`write_report` of the test split of a source.
+
+    Args:
+        folder: of the pictures.
+        source: `DataSource`.
+        trained, untrained: each a `Verdict` of the test split.
+        options: see `write_report`.
+    """
+    return write_report(
+        folder,
+        source.test,
+        trained.embeddings,
+        trained.evaluation,
+        untrained_embeddings=untrained.embeddings,
+        gallery=source.gallery,
+        gallery_embeddings=trained.gallery_embeddings,
+        untrained_gallery_embeddings=untrained.gallery_embeddings,
+        class_names=source.class_names,
+        **options,
+    )
+
+
 def write_report(
     folder,
     split,

@@ -1,9 +1,103 @@
 """What a run computes on, and in which precision."""
 
+import json
+import os
+import socket
+import sys
+import time
+
 import keras
 import tensorflow as tf
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
+def mirrored(devices=None, logical_cpus=None):
+    """Replicas on the devices of this machine.
+
+    Args:
+        devices: names such as "GPU:0"; None for all GPUs, or else the CPU.
+        logical_cpus: parts the CPU into so many devices, to try replicas where there is no GPU; at least 1.
+
+    Returns:
+        tf.distribute.MirroredStrategy.
+
+    Raises:
+        ValueError: a device that is not there, or a number of CPUs that comes too late for this process.
+    """
+    if logical_cpus is not None:
+        part_cpu(logical_cpus)
+        devices = devices or [f"CPU:{i}" for i in range(logical_cpus)]
+    there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
+    missing = [device for device in devices or () if device.upper() not in there]
+    if missing:
+        raise ValueError(f"strategy.devices must be among {', '.join(there)}; got {', '.join(missing)}")
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def part_cpu(count):
+    """Makes `count` devices of the CPU, once in a process."""
+    if count < 1:
+        raise ValueError(f"strategy.logical_cpus must be at least 1; got {count}")
+    try:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError:  # TensorFlow has begun
+        found = len(tf.config.list_logical_devices("CPU"))
+        if found != count:
+            raise ValueError(
+                f"strategy.logical_cpus must stay as it is in one process; it is {found}, got {count}"
+            ) from None
+
+
+def multi_worker(timeout=300.0):
+    """Replicas on several machines, which the environment variable TF_CONFIG names.
+
+    Args:
+        timeout: seconds to wait for the others, see `await_workers`.
+
+    Returns:
+        tf.distribute.MultiWorkerMirroredStrategy.
+    """
+    await_workers(json.loads(os.environ.get("TF_CONFIG") or "{}"), timeout)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def await_workers(config, timeout):
+    """Returns once all workers of a cluster have been started; TensorFlow itself would wait without a word, and on.
+
+    Each listens at its own address for the others, until TensorFlow does.
+
+    Args:
+        config: of TF_CONFIG: "cluster" and "task".
+        timeout: seconds.
+
+    Raises:
+        TimeoutError: naming those that have not been started in time.
+    """
+    cluster, task = config.get("cluster", {}), config.get("task", {})
+    addresses = [address for job in ("chief", "worker") for address in cluster.get(job, ())]
+    if len(addresses) < 2:
+        return
+    own = cluster[task["type"]][task["index"]]
+    waiting, until, told = [address for address in addresses if address != own], time.monotonic() + timeout, False
+    with socket.create_server(("", int(own.rpartition(":")[2])), backlog=len(addresses)):
+        while waiting := [address for address in waiting if not _answers(address)]:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{', '.join(waiting)} of TF_CONFIG did not answer within {timeout:g} s")
+            if not told:
+                print(f"{own} waits up to {timeout:g} s for {', '.join(waiting)}", file=sys.stderr, flush=True)
+            told = True
+            time.sleep(0.2)
+
+
+def _answers(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def is_chief(cluster):

@@ -1,0 +1,59 @@
+"""An encoder of the user's own: any function that builds a `keras.Model`."""
+
+import importlib
+import inspect
+
+import keras
+
+
+def custom(input_shape, *, target, vocabulary_size=None, **settings):
+    """Calls a function with what it asks for by name.
+
+    Args:
+        input_shape: of one item, see `DataSource`.
+        target: dotted name of the function, such as "mynet.build"; its module must be importable.
+        vocabulary_size: number of token ids; None for images.
+        settings: more to offer, such as embedding_dim; None stands for what is left to the function.
+
+    Returns:
+        keras.Model from inputs [B, *input_shape] to embeddings [B, D].
+
+    Raises:
+        ValueError: no such function, a setting that it does not take, an argument that nobody gives it, or a result
+            that is no model of one output [B, D].
+    """
+    build = find(target)
+    asked = inspect.signature(build).parameters.values()
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked)
+    names = {parameter.name for parameter in asked if parameter.kind is not parameter.VAR_KEYWORD}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    unknown = {} if takes_all else settings.keys() - names
+    if unknown:
+        raise ValueError(f"{target} takes {', '.join(sorted(names))}; got {', '.join(sorted(unknown))}")
+    offered = {"input_shape": tuple(input_shape), "vocabulary_size": vocabulary_size, **settings}
+    given = {name: value for name, value in offered.items() if takes_all or name in names}
+    missing = [p.name for p in asked if p.default is p.empty and p.name in names - given.keys()]
+    if missing:
+        raise ValueError(f"{target} asks for {', '.join(missing)}; give it as encoder.{missing[0]}=VALUE")
+    encoder = build(**given)
+    if not isinstance(encoder, keras.Model) or len(getattr(encoder, "output_shape", None) or ()) != 2:
+        raise ValueError(
+            f"{target} must return a keras.Model with one output, embeddings [batch, dim]; got "
+            f"{type(encoder).__name__} {getattr(encoder, 'output_shape', '')}".rstrip()
+        )
+    return encoder
+
+
+def find(target):
+    """The function of a dotted name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"encoder.target must be a function that Python finds, as mynet.build in mynet.py; got {target}: {error}"
+        ) from None
