@@ -28,10 +28,11 @@ TRUTH, WHOLE, NUMBER, ABOVE_0, TEXT = NAMES
 OF_TYPE = {bool: TRUTH, int: WHOLE, float: NUMBER, str: TEXT}
 # Settings that are null as shipped, or an empty list; these may always be null.
 KINDS = {
-    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), ABOVE_0),
+    **dict.fromkeys(("clipnorm", "clipvalue", "ema", "global_clipnorm"), ABOVE_0),
     **dict.fromkeys(("alpha", "bias", "normalizer", "sigma", "softening_start"), NUMBER),
     **dict.fromkeys(
-        ("embedding_dim", "num_classes", "num_proxies", "patience", "token_dim", "hidden", "logical_cpus"), WHOLE
+        ("embedding_dim", "hidden", "logical_cpus", "num_classes", "num_proxies", "patience", "thaw_at", "token_dim"),
+        WHOLE,
     ),
     **dict.fromkeys(("data_dir", "entity", "group", "image", "manual_dir", "path", "resume", "root", "split"), TEXT),
     **dict.fromkeys(("tags", "text", "trusted"), TEXT),

@@ -74,6 +74,8 @@ def test_a_setting_of_another_kind_is_named(overrides, message):
         "experiment=fashion_mnist data.manual_dir=x data.unseen_classes=true",
         "loss=quadruplet loss.adaptive_weights=[1,0.5] tracking.tags=[a,b] augmentation=none",
         "loss=sphere_face loss.softening_start=null",
+        "encoder=pretrained encoder.backbone=a.keras encoder.weights=null encoder.embedding_dim=null",
+        "optimizer.rates={backbone:0.1,proxies:10} augmentation=photo augmentation.size=[24,24]",
         "loss=recall_at_k loss.k=4",
         "miner=schedule miner@miner.first=easy_positive miner.begin=5",
         "+optimizer.clipvalue=0.5 +optimizer.ema_momentum=0.9",

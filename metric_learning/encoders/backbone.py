@@ -50,7 +50,7 @@ def backbone_of(encoder):
     return found[0] if found else None
 
 
-def set_trained_part(backbone, train, input_shape):
+def set_trained_part(backbone, train, input_shape, *, train_norms=False):
     """Freezes what is not to be trained.
 
     A stage is all that works at one resolution, from the layer that reaches it on, as in the papers (ResNet, FPN): the
@@ -62,6 +62,8 @@ def set_trained_part(backbone, train, input_shape):
         backbone: `Backbone`.
         train: "all"; "head" for nothing of the backbone; "top:N" for its last N stages.
         input_shape: (height, width, channels) of the images.
+        train_norms: whether the batch norms of what trains do, too. Else they go on with the statistics, scales and
+            shifts of millions of images, which a batch of few classes would only disturb.
 
     Raises:
         ValueError: another word, or more stages than there are.
@@ -70,6 +72,10 @@ def set_trained_part(backbone, train, input_shape):
     if train not in ("all", "head") and not top:
         raise ValueError(f"train must be head, all, or top:N for the last N stages, such as top:1; got {train!r}")
     backbone.trainable = train != "head"
+    if not train_norms:
+        for layer in all_layers(backbone.model):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
     if not top:
         return
     groups, kept = stages(backbone.model, input_shape), int(top[1])
@@ -78,6 +84,14 @@ def set_trained_part(backbone, train, input_shape):
     for stage in groups[:-kept]:
         for layer in stage:
             layer.trainable = False
+
+
+def all_layers(model):
+    """The layers of a model and of the models in it, outer ones first."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
 
 
 def stages(model, input_shape):

@@ -7,7 +7,17 @@ from metric_learning.distances import normalize
 from metric_learning.encoders.batch_norm import FusedBatchNormalization
 
 
-def embedding_head(features, *, embedding_dim, hidden=(), dropout=0.0, dense=True, batch_norm=False, normalize=True):
+def embedding_head(
+    features,
+    *,
+    embedding_dim,
+    hidden=(),
+    dropout=0.0,
+    dense=True,
+    kernel_initializer="glorot_uniform",
+    batch_norm=False,
+    normalize=True,
+):
     """Hidden layers and dropout if wanted, a dense layer, if wanted batch norm, then unit length.
 
     Args:
@@ -16,6 +26,8 @@ def embedding_head(features, *, embedding_dim, hidden=(), dropout=0.0, dense=Tru
         hidden: widths of dense ReLU layers before.
         dropout: share of the values dropped before the dense layer, in [0, 1).
         dense: False leaves the dense layer out: the features are the embeddings, so F must be D.
+        kernel_initializer: of the dense layer. An orthogonal one leaves the distances between good features as they are
+            when D is F, and nearly so when D is less.
         batch_norm: normalise each dimension over the batch before the lengths: the BN-neck of re-identification.
         normalize: divide each embedding by its length; without it, cosine and euclidean distance differ.
 
@@ -41,7 +53,10 @@ def embedding_head(features, *, embedding_dim, hidden=(), dropout=0.0, dense=Tru
             f"dense=False leaves the {features.shape[-1]} features as they are, so embedding_dim must be "
             f"{features.shape[-1]}; got {embedding_dim}"
         )
-    embeddings = keras.layers.Dense(embedding_dim, name="embedding")(features) if dense else features
+    embeddings = features
+    if dense:
+        layer = keras.layers.Dense(embedding_dim, kernel_initializer=kernel_initializer, name="embedding")
+        embeddings = layer(features)
     if batch_norm:
         embeddings = normalize_batch(embeddings)
     if normalize:

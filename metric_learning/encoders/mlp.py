@@ -15,7 +15,7 @@ def mlp(
     batch_norm=False,
     normalize=True,
 ):
-    """Dense ReLU layers and the embedding head; with no hidden layer, a linear map.
+    """Dense ReLU layers and the embedding head; with no hidden layer, a linear map, orthogonal at the start.
 
     Args:
         input_shape: (F,), the width of the features.
@@ -39,6 +39,7 @@ def mlp(
         hidden=hidden,
         dropout=dropout,
         embedding_dim=embedding_dim,
+        kernel_initializer="orthogonal",
         batch_norm=batch_norm,
         normalize=normalize,
     )

@@ -20,6 +20,7 @@ def pretrained(
     backbone,
     weights="imagenet",
     train="head",
+    train_norms=False,
     any_size=False,
     pooling="avg",
     hidden=(),
@@ -28,7 +29,7 @@ def pretrained(
     batch_norm=False,
     normalize=True,
 ):
-    """A backbone with the preprocessing it was trained with, pooling, and the embedding head.
+    """A backbone with the preprocessing it was trained with, pooling, and the embedding head, orthogonal at the start.
 
     The encoder takes images of 0 to 255 as they come, and does by itself what the backbone's `preprocess_input` does:
     x / 127.5 - 1 for MobileNet, MobileNetV2, Inception, InceptionResNet, NASNet, ResNetV2 and Xception; x / 255 less
@@ -47,6 +48,7 @@ def pretrained(
             backbone without its top; None for fresh ones.
         train: which part of it trains: "head" leaves the backbone as it is, "all" trains all of it, "top:N" its last N
             stages; see `set_trained_part`.
+        train_norms: whether the batch norms of that part train too, see `set_trained_part`.
         any_size: take images of any height and width, so that training may see crops and judging whole images.
         pooling: of a feature map: "avg", "max", "avg+max", or "gem" with a learned power.
         hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`; with embedding_dim=None the pooled
@@ -75,12 +77,13 @@ def pretrained(
         features = layer(images)
     except Exception as error:  # what the layers of a strange model raise
         raise ValueError(f"{name} cannot take images of shape {taken}: {one_line(error)}") from error
-    set_trained_part(layer, train, input_shape)
+    set_trained_part(layer, train, input_shape, train_norms=train_norms)
     embeddings = embedding_head(
         pool(features, pooling),
         hidden=hidden,
         dropout=dropout,
         embedding_dim=embedding_dim,
+        kernel_initializer="orthogonal",
         batch_norm=batch_norm,
         normalize=normalize,
     )

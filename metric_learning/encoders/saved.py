@@ -8,7 +8,7 @@ from metric_learning.encoders.backbone import backbone_of, set_trained_part
 from metric_learning.penalties import Penalty
 
 
-def saved(input_shape, *, vocabulary_size=None, path, train="all"):
+def saved(input_shape, *, vocabulary_size=None, path, train="all", train_norms=False):
     """The encoder that a run has left, to go on training with: on other data, or by another loss.
 
     Args:
@@ -17,6 +17,7 @@ def saved(input_shape, *, vocabulary_size=None, path, train="all"):
             stand for other words.
         path: of an `encoder.keras`, or of the folder of the run.
         train: "all"; or "head" or "top:N", if it has a backbone, see `set_trained_part`.
+        train_norms: of a backbone, likewise.
 
     Returns:
         keras.Model from inputs to float32 [B, D]. A penalty on its embeddings stays with the run that had it.
@@ -42,7 +43,7 @@ def saved(input_shape, *, vocabulary_size=None, path, train="all"):
     encoder.trainable = True
     backbone = backbone_of(encoder)
     if backbone is not None:
-        set_trained_part(backbone, train, input_shape)
+        set_trained_part(backbone, train, input_shape, train_norms=train_norms)
     elif train != "all":
         raise ValueError(f"train must be all, as {path} has no backbone; got {train!r}")
     return encoder
