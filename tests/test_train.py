@@ -172,6 +172,24 @@ def test_sweep_runs_all_and_optuna_maximises_the_objective(finish, start, small_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sweeper", ["basic", "optuna"])
+def test_a_failed_run_of_a_sweep_is_one_failed_run(start, small_run, tmp_path, sweeper):
+    command = ["-m", f"hydra/sweeper={sweeper}", *small_run, f"hydra.sweep.dir={tmp_path}"]
+    if sweeper == "optuna":
+        sampler = ["hydra/sweeper/sampler=grid", "hydra.sweeper.n_jobs=1", "hydra.sweeper.direction=maximize"]
+        process = start(*command, *sampler, "optimizer.learning_rate.peak=choice(1e30,0.01)")
+    else:
+        process = start(*command, "optimizer.learning_rate.peak=1e30,0.01")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == (1 if sweeper == "basic" else 0), errors
+    assert re.search(r"^run \d failed: the loss of step \d+ is .*$", errors, flags=re.MULTILINE)
+    assert re.search(r"^1 of 2 runs failed \(\d\); see failure.txt in ", errors, flags=re.MULTILINE)
+    assert "Traceback" not in errors
+    assert re.search(r"^run 1: .*optimizer.learning_rate.peak=", output, flags=re.MULTILINE)
+    assert len(list(tmp_path.glob("*/metrics.json"))) == 1
+
+
+@pytest.mark.slow
 def test_runs_of_a_sweep_leave_no_memory_behind(configure, tmp_path):
     process = psutil.Process()
     used = []
