@@ -47,7 +47,7 @@ def measure_ours(pool_first, steps):
     import miners
     from metric_learning import encoders, losses
     from metric_learning.training import Learner
-    from metric_learning.training.loop import compile_block
+    from metric_learning.training.blocks import compile_block
 
     source = metric_learning.data.emoji()
     encoder = encoders.cnn(source.input_shape, pool_first=pool_first)

@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "metric_learning.run_folder": set(),
     "metric_learning.settings": set(),
     "metric_learning.optimizers": set(),
-    "metric_learning.training": FLOOR_1 | {"metric_learning.encoders", "metric_learning.optimizers"},
+    "metric_learning.training": FLOOR_1
+    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.optimizers"},
     "metric_learning.tracking": FLOOR_1,
 }
 # Nothing imports these.

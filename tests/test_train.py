@@ -114,7 +114,8 @@ def test_a_penalty_is_part_of_what_is_learnt(configure, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_run_resumes_to_the_same_scores_bit_for_bit(finish, start, small_run, tmp_path):
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_killed_run_resumes_to_the_same_scores_bit_for_bit(finish, start, small_run, tmp_path, cache):
     overrides = [
         *small_run,
         "steps=60",
@@ -125,7 +126,8 @@ def test_killed_run_resumes_to_the_same_scores_bit_for_bit(finish, start, small_
 
     folder = tmp_path / "killed"
     checkpoint = folder / "checkpoints" / "last.npz"
-    process = start(*overrides, f"hydra.run.dir={folder}")
+    cached = [f"data.cache={cache}", f"data.cache_dir={tmp_path / 'cache'}"]
+    process = start(*overrides, *cached, f"hydra.run.dir={folder}")
     kills = 0
     for delay in (0.0, 0.4, 0.05, 1.1):
         changed = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None

@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from metric_learning.data.images import read_images
+from metric_learning.data.image_files import open_images
 from metric_learning.data.items import path_ids
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import SPLIT_NAMES, hold_out_validation, rows_of_classes, split_classes_by_seed
@@ -34,6 +34,8 @@ def csv(
     validation_fraction: float = 0.1,
     seed: int = 0,
     unseen_classes: bool = True,
+    cache: str = "auto",
+    cache_dir: str | Path | None = None,
     **vocabulary_options,
 ) -> DataSource:
     """Items of a CSV file (UTF-8, with a header line): images by their path, or texts.
@@ -58,6 +60,7 @@ def csv(
             column names no validation rows, they are held out of the training rows.
         unseen_classes: the splits share no class. False for a split column in which the classes
             to be found are those to learn from.
+        cache, cache_dir: when images are decoded and where they are kept, see `open_images`.
         vocabulary_options: for texts, see `Vocabulary.from_texts`.
 
     Returns:
@@ -111,13 +114,8 @@ def csv(
             unseen_classes=unseen_classes,
             **vocabulary_options,
         )
-    images, readable = read_images(
-        paths,
-        image_size,
-        channels=channels,
-        fit=fit,
-        skip_unreadable=skip_unreadable,
-    )
+    options = {"channels": channels, "fit": fit, "skip_unreadable": skip_unreadable}
+    images, readable, hashes = open_images(paths, image_size, **options, cache=cache, cache_dir=cache_dir)
     new_row = np.cumsum(readable) - 1
     parts = {name: new_row[index[readable[index]]] for name, index in parts.items()}
     kept = np.flatnonzero(readable)
@@ -129,6 +127,7 @@ def csv(
         [inputs[row] for row in kept],
         parts,
         ids=[ids[row] for row in kept],
+        contents=hashes.tolist(),
         unseen_classes=unseen_classes,
     )
 

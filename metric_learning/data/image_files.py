@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from metric_learning.read_ahead import read_ahead
 
 CACHES = ("auto", "memory", "disk", "none")
 CONTAINER = Path("/sys/fs/cgroup")
+HASHES = "hashes.npy"
 
 
 def open_images(
@@ -33,7 +34,7 @@ def open_images(
     skip_unreadable: bool = False,
     cache: str = "auto",
     cache_dir: str | Path | None = None,
-) -> tuple[np.ndarray | RandomAccess, np.ndarray]:
+) -> tuple[np.ndarray | RandomAccess, np.ndarray, np.ndarray]:
     """Image files as one array, or as inputs that are decoded when they are asked for.
 
     Args:
@@ -48,8 +49,9 @@ def open_images(
             files and options has a folder of its own there, which may be removed at any time.
 
     Returns:
-        (images, readable): uint8 [m, height, width, channels] of the m readable files, and bool [n], which of the paths
-        they are. Without `skip_unreadable`, all that are not decoded now count as readable.
+        (images, readable, hashes): uint8 [m, height, width, channels] of the m readable files, bool [n], which of the
+        paths they are, and str [m], hashes of the files, see `hash_file`. Without `skip_unreadable`, all that are not
+        decoded now count as readable.
 
     Raises:
         ValueError: an argument is not as above, files that are missing, or cannot be read. What is decoded later may
@@ -90,11 +92,12 @@ def open_images(
     refuse_or_warn({paths[row]: problem for row, problem in problems.items()}, len(paths), skip_unreadable)
     readable = np.ones(len(paths), bool)
     readable[list(problems)] = False
-    return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable
+    hashes = _hashes(files, folder / HASHES if cache == "disk" else None)
+    return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable, hashes[readable]
 
 
 def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
-    """Decodes files, a few hundred at a time, with a progress bar.
+    """Decodes files.
 
     Args:
         decode: see `decode_images`, of rows.
@@ -104,17 +107,56 @@ def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
     Returns:
         Row -> why it cannot be read.
     """
-    chunks = np.array_split(rows, -(-len(rows) // 256)) if len(rows) else []
     problems = {}
-    bar = tqdm(total=len(rows), desc="decode", unit=" images", delay=1.0, leave=False, dynamic_ncols=True)
-    with bar:
-        for chunk, (images, wrong) in zip(chunks, read_ahead(lambda i: decode(chunks[i]), len(chunks)), strict=True):
-            fine = np.setdiff1d(np.arange(len(chunk)), list(wrong))
-            if keep is not None:
-                keep(chunk[fine], images[fine])
-            problems |= {int(chunk[i]): problem for i, problem in wrong.items()}
-            bar.update(len(chunk))
+    for chunk, (images, wrong) in _in_chunks(rows, "decode", decode):
+        fine = np.setdiff1d(np.arange(len(chunk)), list(wrong))
+        if keep is not None:
+            keep(chunk[fine], images[fine])
+        problems |= {int(chunk[i]): problem for i, problem in wrong.items()}
     return problems
+
+
+def _hashes(files: Sequence[str], kept_in: Path | None) -> np.ndarray:
+    """[n] str, `hash_file` of each, from where an earlier run has kept them."""
+    if kept_in is not None and kept_in.exists():
+        return np.load(kept_in).astype(str)
+    hashes = np.zeros(len(files), "S16")
+    for rows, found in _in_chunks(np.arange(len(files)), "hash", lambda rows: [hash_file(files[row]) for row in rows]):
+        hashes[rows] = found
+    if kept_in is not None:
+        unfinished = kept_in.with_name(f"{os.getpid()}.unfinished.npy")
+        np.save(unfinished, hashes)
+        unfinished.replace(kept_in)
+    return hashes.astype(str)
+
+
+def hash_file(path: str | Path) -> str:
+    """64 bits in hexadecimal, equal for equal files; "" for one that cannot be read.
+
+    Of a large file its size, and 16 KB from its beginning, its middle and its end: two images that were compressed
+    differ there if they differ anywhere, and a hundred thousand of them are looked at in seconds.
+    """
+    part = 2**14
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.blake2b(b"%d" % size, digest_size=8)
+            for start in (0, (size - part) // 2, size - part) if size > 3 * part else (0,):
+                file.seek(start)
+                digest.update(file.read(part if size > 3 * part else -1))
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def _in_chunks(rows: np.ndarray, what: str, work: Callable) -> Iterator[tuple[np.ndarray, object]]:
+    """Yields some hundred rows at a time and what became of them; done ahead in threads, with a progress bar."""
+    chunks = np.array_split(rows, -(-len(rows) // 256)) if len(rows) else []
+    results = read_ahead(lambda i: work(chunks[i]), len(chunks))
+    with tqdm(total=len(rows), desc=what, unit=" images", delay=1.0, leave=False, dynamic_ncols=True) as bar:
+        for chunk, result in zip(chunks, results, strict=True):
+            yield chunk, result
+            bar.update(len(chunk))
 
 
 def default_cache_dir() -> Path:

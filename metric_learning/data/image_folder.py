@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_learning.data.images import read_images
+from metric_learning.data.image_files import open_images
 from metric_learning.data.items import count, path_ids, printable, some
 from metric_learning.data.source import DataSource, image_source
 from metric_learning.data.splits import SPLIT_NAMES, hold_out_validation, rows_of_classes, split_classes_by_seed
@@ -30,6 +30,8 @@ def image_folder(
     seed: int = 0,
     unseen_classes: bool = True,
     skip_unreadable: bool = False,
+    cache: str = "auto",
+    cache_dir: str | Path | None = None,
 ) -> DataSource:
     """Images in `root/CLASS/**`, with the classes parted by seed, or in `root/SPLIT/CLASS/**`.
 
@@ -49,6 +51,7 @@ def image_folder(
         unseen_classes: the splits share no class. False for folders of splits in which the classes
             to be found are those to learn from.
         skip_unreadable: leave unreadable files out with a warning, rather than raise.
+        cache, cache_dir: when images are decoded and where they are kept, see `open_images`.
 
     Returns:
         Images with captions such as "ant/left/001.png", the path below `root`.
@@ -93,7 +96,8 @@ def image_folder(
         rows = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
     else:
         raise ValueError("data.unseen_classes=false needs folders of splits, train and test, which say what to test on")
-    images, readable = read_images(paths, image_size, channels=channels, fit=fit, skip_unreadable=skip_unreadable)
+    options = {"channels": channels, "fit": fit, "skip_unreadable": skip_unreadable}
+    images, readable, hashes = open_images(paths, image_size, **options, cache=cache, cache_dir=cache_dir)
     kept = np.flatnonzero(readable)
     new_row = np.cumsum(readable) - 1
     return image_source(
@@ -104,6 +108,7 @@ def image_folder(
         [_caption(paths[row], root) for row in kept],
         {name: new_row[index[readable[index]]] for name, index in rows.items()},
         ids=path_ids((paths[row] for row in kept), root),
+        contents=hashes.tolist(),
         unseen_classes=unseen_classes,
     )
 

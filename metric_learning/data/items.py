@@ -39,12 +39,16 @@ def printable(name: str) -> str:
 def contents(split: Split, kind: str) -> list[str]:
     """[n] 64-bit hashes, in hexadecimal: equal for equal images, or texts of equal spelling.
 
-    A text goes by its caption, since its tokens depend on the vocabulary, and so on other texts.
+    A text goes by its caption, since its tokens depend on the vocabulary, and so on other texts. What the split knows
+    by itself is taken from there.
     """
+    if split.contents is not None:
+        return list(split.contents)
     if kind == "texts":
         rows = (caption.encode("utf-8", "surrogatepass") for caption in split.captions)
     else:
-        rows = np.ascontiguousarray(split.inputs).reshape(len(split), -1)
+        parts = (np.ascontiguousarray(split.inputs[i : i + 256]) for i in range(0, len(split), 256))
+        rows = (row for part in parts for row in part.reshape(len(part), -1))
     return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in rows]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from metric_learning.data import remembered
 from metric_learning.data.items import check_items, contents, count, some
+from metric_learning.data.random_access import take
 from metric_learning.data.split import Split, shape_and_dtype
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
@@ -197,6 +198,7 @@ def image_source(
     rows: Mapping[str, np.ndarray],
     *,
     ids: Sequence[str] | None = None,
+    contents: Sequence[str] | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
 ) -> DataSource:
@@ -204,13 +206,14 @@ def image_source(
 
     Args:
         name, class_names, unseen_classes, warn_about_copies: as in `DataSource`.
-        images: uint8 [n, height, width, channels].
+        images: uint8 [n, height, width, channels], an array or anything else that `Split.inputs` may be.
         labels: integers [n].
         captions: [n].
         rows: split name ("train", "validation", "test", "gallery") -> indices of its images.
         ids: [n] which item each image is; None: each one of its own, by its row.
+        contents: [n] hashes of the images, see `Split`.
     """
-    splits = _part(images, labels, captions, ids, rows)
+    splits = _part(images, labels, captions, ids, rows, contents)
     options = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
     return DataSource(name, "images", tuple(class_names), **splits, **options)
 
@@ -246,15 +249,16 @@ def text_source(
     return DataSource(name, "texts", tuple(class_names), **splits, vocabulary=vocabulary, **options)
 
 
-def _part(inputs, labels, captions, ids, rows) -> dict[str, Split]:
+def _part(inputs, labels, captions, ids, rows, contents=None) -> dict[str, Split]:
     labels = np.asarray(labels, np.int64)
     ids = [str(row) for row in range(len(labels))] if ids is None else ids
     return {
         name: Split(
-            inputs[index],
+            take(inputs, index),
             labels[index],
             tuple(captions[row] for row in index),
             tuple(ids[row] for row in index),
+            None if contents is None else tuple(contents[row] for row in index),
         )
         for name, index in rows.items()
     }

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from metric_learning.data.random_access import RandomAccess, is_random_access
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
@@ -13,24 +15,28 @@ class Split:
 
     Attributes:
         inputs: what the encoder takes: uint8 images [n, height, width, channels], int32 token
-            ids [n, length] with 0 for padding, or float32 features [n, F].
+            ids [n, length] with 0 for padding, or float32 features [n, F]. An array, or anything
+            else with a length, shape, dtype and rows by index arrays: a memory map, `RandomAccess`.
         labels: int64 [n], index into `DataSource.class_names`.
         captions: [n] what a person reads about an item: the text itself, or the name of the image.
         ids: [n] which item each row is, the same in every split; two rows of one id are one item
             and never find each other. None: every row is an item of its own.
+        contents: [n] hashes of what the items hold, equal for equal items. None: to be made of the
+            inputs, which then are read once for it.
 
     Raises:
         ValueError: a shape, dtype or length is not as above.
     """
 
-    inputs: np.ndarray
+    inputs: np.ndarray | RandomAccess
     labels: np.ndarray
     captions: tuple[str, ...]
     ids: tuple[str, ...] | None = None
+    contents: tuple[str, ...] | None = None
 
     def __post_init__(self):
         expected = "uint8 images [n, height, width, channels], int32 token ids [n, length] or float32 features [n, F]"
-        if not isinstance(self.inputs, np.ndarray) or (self.inputs.dtype, self.inputs.ndim) not in (
+        if not is_random_access(self.inputs) or (self.inputs.dtype, len(self.inputs.shape)) not in (
             (np.uint8, 4),
             (np.int32, 2),
             (np.float32, 2),
@@ -41,17 +47,19 @@ class Split:
             1,
         ):
             raise ValueError(f"labels must be int64 [n], got {shape_and_dtype(self.labels)}")
-        for name in ("captions", "ids"):
+        for name in ("captions", "ids", "contents"):
             value = getattr(self, name)
-            if not isinstance(value, tuple) and (name, value) != ("ids", None):
+            if not isinstance(value, tuple) and (name == "captions" or value is not None):
                 raise ValueError(f"{name} must be a tuple, got {type(value).__name__}")
         if not len(self.inputs) == len(self.labels) == len(self.captions):
             raise ValueError(
                 f"inputs, labels and captions must be equally many, got {len(self.inputs)}, "
                 f"{len(self.labels)} and {len(self.captions)}"
             )
-        if self.ids is not None and len(self.ids) != len(self.labels):
-            raise ValueError(f"ids must be as many as labels, got {len(self.ids)} and {len(self.labels)}")
+        for name in ("ids", "contents"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.labels):
+                raise ValueError(f"{name} must be as many as labels, got {len(value)} and {len(self.labels)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,7 +78,7 @@ class Split:
 
 
 def shape_and_dtype(value: object) -> str:
-    """Such as "uint8 [2, 4, 4]"; the type of what is no array."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.name} {list(value.shape)}"
+    """Such as "uint8 [2, 4, 4]"; the type of what has no shape and dtype."""
+    if is_random_access(value):
+        return f"{np.dtype(value.dtype).name} {list(value.shape)}"
     return type(value).__name__

@@ -163,7 +163,7 @@ def write_report(
         "class_names": class_names,
         "title": f"Nearest neighbours, {scored}",
     }
-    draw = neighbour_gallery if np.ndim(split.inputs) == 4 else neighbour_table
+    draw = neighbour_gallery if len(split.inputs.shape) == 4 else neighbour_table
     paths["neighbours"] = draw(folder / "neighbours.png", split, **neighbours)
     paths["embedding_map"] = embedding_map(
         folder / "embedding_map.png",

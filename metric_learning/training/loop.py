@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from metric_learning import xla
 from metric_learning.training import checkpoints
+from metric_learning.training.blocks import compile_block
 
 LAST = pathlib.PurePath("checkpoints", "last.npz")
 BEST = pathlib.PurePath("checkpoints", "best.npz")
@@ -86,7 +86,8 @@ class Loop:
 
         Args:
             learner: compiled `Learner`, built in the scope of its strategy, under which it trains.
-            split: training data with arrays `inputs` [n, ...] and `labels` [n].
+            split: training data with `inputs` [n, ...] and an array `labels` [n]. Inputs that are not in memory are
+                read while the steps before are computed.
             plan: `BatchPlan` over the same items.
             folder: of the run; gets history.csv and checkpoints/.
             validate: called without arguments, returns a dict of scores, the objective among them.
@@ -223,71 +224,3 @@ def write_history(path, rows):
 def _describe(row, objective, progress):
     best = ", the best so far" if progress.best_step == row["step"] else ""
     return f"step {row['step']:>5}  loss {row['train/loss']:.4f}  {objective} {row[objective]:.4f}{best}"
-
-
-def compile_block(learner, split, plan, augment=None, jit_compile=False):
-    """Compiles `block(indices [S, B], first_step) -> losses [S], active fractions [S]`, NumPy in and out.
-
-    Args:
-        learner, split, plan, augment, jit_compile: as in `Loop.run`.
-
-    Raises:
-        ValueError: replicas that cannot share the batch evenly; with jit_compile, a step that XLA cannot compile.
-    """
-    strategy = learner.distribute_strategy
-    replicas = strategy.num_replicas_in_sync
-    if plan.batch_size % replicas:
-        raise ValueError(
-            f"batch.classes x batch.samples must be a multiple of the {replicas} replicas; got {plan.batch_size}"
-        )
-    # In host memory, however large: only a batch at a time goes to an accelerator.
-    with tf.device("CPU:0"):
-        # Classes are numbered from 0 without gaps, as losses that learn a vector per class need them.
-        all_inputs, all_labels = tf.constant(split.inputs), tf.constant(np.unique(split.labels, return_inverse=True)[1])
-
-    def update(inputs, labels, randoms):
-        if augment is not None:
-            inputs = augment(inputs, randoms)
-        return learner.update(inputs, labels)
-
-    with strategy.scope():
-        replicas_meet = tf.distribute.has_strategy()
-    if jit_compile and not replicas_meet:
-        update = tf.function(update, jit_compile=True, autograph=False)
-        xla.check_compiles(
-            update,
-            tf.TensorSpec([plan.batch_size, *all_inputs.shape[1:]], all_inputs.dtype),
-            tf.TensorSpec([plan.batch_size, *all_labels.shape[1:]], all_labels.dtype),
-            tf.TensorSpec([plan.batch_size, 0 if augment is None else augment.num_randoms], tf.float32),
-        )
-
-    @tf.autograph.experimental.do_not_convert
-    def replica_step(indices, step):
-        # Drawn for the whole batch, so that an item gets the same numbers however many replicas there are.
-        num_randoms = 0 if augment is None else augment.num_randoms
-        randoms = tf.random.stateless_uniform([plan.batch_size, num_randoms], [plan.seed, step], alg="philox")
-        own = plan.batch_size // replicas
-        first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
-        with tf.device("CPU:0"):
-            rows = indices[first : first + own]
-            inputs, labels = tf.gather(all_inputs, rows), tf.gather(all_labels, rows)
-        return update(inputs, labels, randoms[first : first + own])
-
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, plan.batch_size], tf.int64), tf.TensorSpec([], tf.int32)],
-    )
-    def block(indices, first_step):
-        num_steps = tf.shape(indices)[0]
-        losses = tf.TensorArray(tf.float32, num_steps, element_shape=[])
-        active_fractions = tf.TensorArray(tf.float32, num_steps, element_shape=[])
-        for i in tf.range(num_steps):
-            results = strategy.run(replica_step, args=(indices[i], first_step + i))
-            # Every replica has the loss of the whole batch, so one of them tells it all.
-            loss, active_fraction = (strategy.experimental_local_results(result)[0] for result in results)
-            losses = losses.write(i, loss)
-            active_fractions = active_fractions.write(i, active_fraction)
-        return losses.stack(), active_fractions.stack()
-
-    return lambda indices, first_step: [
-        result.numpy() for result in block(tf.constant(indices, tf.int64), tf.constant(first_step, tf.int32))
-    ]

@@ -1,6 +1,7 @@
 """Image files give the same pixels however they are read and kept, and what is kept is never stale."""
 
 import os
+import shutil
 
 import numpy as np
 import psutil
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from metric_learning.data import image_files
-from metric_learning.data.image_files import open_images
+from metric_learning.data.image_files import hash_file, open_images
 from metric_learning.data.images import read_images
 from metric_learning.data.random_access import in_memory
 
@@ -55,21 +56,21 @@ def touch(path, seconds=5):
 def test_pixels_are_those_of_the_decoder(paths, cache_dir, cache, options):
     expected, _ = read_images(paths, **options)
     for _ in range(2):
-        images, readable = open_images(paths, **options, cache=cache, cache_dir=cache_dir)
+        images, readable, _ = open_images(paths, **options, cache=cache, cache_dir=cache_dir)
         assert readable.all() and images.shape == expected.shape
         np.testing.assert_array_equal(images[[7, 0, 7]], expected[[7, 0, 7]], strict=True)
         np.testing.assert_array_equal(np.asarray(images), expected, strict=True)
 
 
 def test_what_is_kept_where(paths, cache_dir, decoded, capsys):
-    images, _ = open_images(paths, cache="memory", cache_dir=cache_dir)
+    images, _, _ = open_images(paths, cache="memory", cache_dir=cache_dir)
     assert in_memory(images) and len(decoded) == COUNT and not cache_dir.exists()
     decoded.clear()
-    images, _ = open_images(paths, cache="none", cache_dir=cache_dir)
+    images, _, _ = open_images(paths, cache="none", cache_dir=cache_dir)
     images[[2]], images[[2]]
     assert decoded == ["2.png"] * 2 and not cache_dir.exists()
     decoded.clear()
-    images, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
+    images, _, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
     images[[2]], images[[2]]
     assert decoded == ["2.png"]
     (folder,) = cache_dir.iterdir()
@@ -115,13 +116,13 @@ def test_whatever_changes_the_pixels_is_decoded_anew(paths, cache_dir, decoded, 
     elif change == "pillow":
         monkeypatch.setattr(image_files.PIL, "__version__", "0.0")
     decoded.clear()
-    images, _ = open_images(paths, **options, cache="disk", cache_dir=cache_dir)
+    images, _, _ = open_images(paths, **options, cache="disk", cache_dir=cache_dir)
     np.testing.assert_array_equal(images[:], read_images(paths, **options)[0])
     assert len(decoded) == len(paths)
 
 
 def test_file_that_changes_while_it_is_used_is_not_kept(paths, cache_dir, decoded):
-    images, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
+    images, _, _ = open_images(paths, cache="disk", cache_dir=cache_dir)
     touch(paths[3])
     images[[3, 5]]
     decoded.clear()
@@ -152,14 +153,14 @@ def test_unreadable_files(paths, cache_dir, decoded, cache):
     with pytest.raises(ValueError, match=r"1 of \d images cannot be read: .*3.jpg .*skip_unreadable=true"):
         open_images(paths, **options)[0][:]
     with pytest.warns(UserWarning, match="1 of 9 images cannot be read: .*3.jpg .*They are left out"):
-        images, readable = open_images(paths, **options, skip_unreadable=True)
+        images, readable, _ = open_images(paths, **options, skip_unreadable=True)
     assert np.flatnonzero(~readable).tolist() == [3]
     expected, _ = read_images([path for path in paths if path != paths[3]])
     np.testing.assert_array_equal(np.asarray(images), expected, strict=True)
     if cache == "disk":  # the second time only the broken one is tried again
         decoded.clear()
         with pytest.warns(UserWarning):
-            images, _ = open_images(paths, **options, skip_unreadable=True)
+            images, _, _ = open_images(paths, **options, skip_unreadable=True)
         np.testing.assert_array_equal(np.asarray(images), expected)
         assert decoded == ["3.jpg"]
 
@@ -176,3 +177,29 @@ def test_unknown_cache_is_named(paths):
         open_images(paths, cache="ram")
     with pytest.raises(ValueError, match="image_size must be"):
         open_images(paths, 0)
+
+
+def test_hash_is_of_the_file_and_kept_with_the_pixels(paths, cache_dir, monkeypatch):
+    shutil.copy(paths[0], paths[5])
+    _, _, hashes = open_images(paths, cache="memory")
+    assert hashes[0] == hashes[5] and len(set(hashes)) == COUNT - 1
+    np.testing.assert_array_equal(open_images(paths, cache="disk", cache_dir=cache_dir)[2], hashes)
+    monkeypatch.setattr(image_files, "hash_file", None)  # not needed again
+    np.testing.assert_array_equal(open_images(paths, cache="disk", cache_dir=cache_dir)[2], hashes)
+
+
+def test_hash_of_a_large_file_sees_its_size_both_ends_and_the_middle(tmp_path):
+    def hash_of(contents):
+        (tmp_path / "file").write_bytes(contents)
+        return hash_file(tmp_path / "file")
+
+    contents = bytearray(200_000)
+    hashes = [hash_of(contents), hash_of(contents[:-1])]
+    for place in (0, 100_000, 199_999):
+        changed = contents.copy()
+        changed[place] = 1
+        hashes.append(hash_of(changed))
+    assert len(set(hashes)) == 5
+    small = [hash_of(b"a" * 40_000), hash_of(b"a" * 20_000 + b"b" + b"a" * 19_999)]
+    assert small[0] != small[1]
+    assert hash_file(tmp_path / "missing") == ""

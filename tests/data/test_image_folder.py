@@ -1,4 +1,6 @@
 import os
+import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -188,3 +190,23 @@ def test_pipes_among_images_are_named(root):
 def test_classes_that_are_seen_need_folders_of_splits(root):
     with pytest.raises(ValueError, match="data.unseen_classes=false needs folders of splits"):
         image_folder(root, unseen_classes=False)
+
+
+def test_source_is_the_same_however_its_images_are_kept(root, tmp_path, capsys):
+    shutil.copy(root / "ant" / "001.png", root / "dog" / "copy.png")
+    with warnings.catch_warnings(record=True) as expected_warnings:
+        warnings.simplefilter("always")
+        expected = image_folder(root, cache="memory")
+    for cache in ("disk", "disk", "none"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            source = image_folder(root, cache=cache, cache_dir=tmp_path / "cache")
+        assert [str(found.message) for found in caught] == [str(found.message) for found in expected_warnings]
+        assert source.describe() == expected.describe()
+        for name, split in source.splits.items():
+            other = expected.splits[name]
+            assert not isinstance(split.inputs, np.ndarray)
+            assert (split.captions, split.ids, split.contents) == (other.captions, other.ids, other.contents)
+            np.testing.assert_array_equal(split.inputs[:], other.inputs, strict=True)
+        expected.save(tmp_path)
+        assert source.changes_since(tmp_path) == ""

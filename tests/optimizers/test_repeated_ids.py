@@ -14,7 +14,7 @@ from metric_learning import encoders, losses
 from metric_learning.data import BatchPlan, Split
 from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.training import Learner
-from metric_learning.training.loop import compile_block
+from metric_learning.training.blocks import compile_block
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 IDS = np.array([[1, 1, 2], [1, 2, 3], [1, 1, 1], [2, 3, 3]], np.int32)

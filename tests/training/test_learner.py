@@ -157,6 +157,7 @@ TWO_REPLICAS = """
     import miners
     from metric_learning import encoders, losses
     from metric_learning.data import BatchPlan, Split
+    from metric_learning.data.random_access import RandomAccess
     from metric_learning.penalties import Lp, penalized
     from metric_learning.training import Learner, Loop
 
@@ -186,7 +187,12 @@ TWO_REPLICAS = """
         "all": losses.Contrastive(average="active"),
         "summed": losses.Cosine(reduction="sum"),
         "penalized": losses.Contrastive(),
+        "read": losses.Contrastive(),
     }.items():
+        asked = []
+        inputs = images
+        if name == "read":
+            inputs = RandomAccess(lambda rows: asked.append(rows.tolist()) or images[rows], 48, (8, 8, 3), np.uint8)
         keras.utils.set_random_seed(0)
         with strategy.scope():
             encoder = encoders.cnn((8, 8, 3), widths=(4,), embedding_dim=4)
@@ -195,7 +201,7 @@ TWO_REPLICAS = """
             learner.compile(keras.optimizers.SGD(0.05 / (12 if loss.reduction == "sum" else 1), momentum=0.9))
         progress = Loop(6, validate_every=3).run(
             learner,
-            Split(images, labels, ("",) * 48),
+            Split(inputs, labels, ("",) * 48),
             BatchPlan(labels, classes=4, samples=3),
             folder=os.path.join(folder, name),
             validate=lambda: {"validation/map@r": 0.0},
@@ -204,6 +210,7 @@ TWO_REPLICAS = """
         )
         scores[name] = {
             "losses": [row["train/loss"] for row in progress.history],
+            "asked": asked,
             "weights": [np.asarray(variable).tolist() for variable in learner.encoder.variables],
         }
     with open(os.path.join(folder, "scores.json"), "w") as file:
@@ -262,3 +269,5 @@ def test_replicas_and_workers_make_the_update_of_one_device(train_on):
                 np.testing.assert_allclose(found[name]["losses"], expected[name]["losses"], rtol=1e-4, err_msg=name)
             for one, other in zip(found[name]["weights"], expected[name]["weights"], strict=True):
                 np.testing.assert_allclose(one, other, atol=2e-5, err_msg=f"{kind} {name}")
+        batches = [batch if kind == "mirrored" else batch[:6] for batch in expected["read"]["asked"]]
+        assert found["read"]["asked"] and all(rows in batches for rows in found["read"]["asked"]), kind

@@ -37,7 +37,7 @@ def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine
     points = plane(np.asarray(embeddings, np.float32)[shown], distance)
     labels = labels[shown]
     present = np.unique(labels)
-    is_image = np.ndim(split.inputs) == 4
+    is_image = len(split.inputs.shape) == 4
     few = len(present) <= _FEW
     width = _SIDE + (_LEGEND if few else 0)
     figure, axes = canvas.blank_page(width, _SIDE + _TOP)
@@ -55,7 +55,7 @@ def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine
     palette = {label: _PALETTE[place % len(_PALETTE)] for place, label in enumerate(present)}
     colors = [palette[label] for label in labels]
     if is_image:
-        images = [split.inputs[row] for row in shown]
+        images = split.inputs[shown]
         _draw_thumbnails(axes, images, points, frames=colors if few else None)
     else:
         _draw_texts(axes, points, [split.captions[row] for row in shown], colors)
