@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,11 +140,22 @@ def _images_directly_in(folder: Path) -> list[Path]:
 def _images_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """(images, other files) anywhere below a folder, in the order of their paths."""
     images, others = [], []
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and not path.is_dir() and _is_data(path):
+    for path in map(Path, _files_below(folder)):
+        if _is_data(path):
             (others if _is_no_image(path) else images).append(path)
     return images, others
+
+
+def _files_below(folder: str | Path) -> Iterator[str]:
+    """Paths of the files, hidden ones and those in hidden folders excepted; the system is asked once a folder."""
+    with contextlib.suppress(PermissionError), os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_dir():
+                yield entry.path
+            elif not entry.is_symlink():
+                yield from _files_below(entry.path)
 
 
 def _is_data(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Inputs through an encoder, in batches of one shape."""
 
+import sys
 import weakref
 
 import numpy as np
@@ -52,7 +53,9 @@ def embed(encoder, inputs, batch_size=1024, progress=False, memory=1.0):
     if not isinstance(inputs, np.ndarray):
         batches = read_ahead(lambda i: read(starts[i]), len(starts))
     embeddings = None
-    bar = tqdm(total=count, desc="embed", unit=" items", disable=not progress, delay=1.0, leave=False)
+    every = 0.5 if sys.stderr.isatty() else 10.0
+    options = {"delay": 1.0, "leave": False, "dynamic_ncols": True, "mininterval": every}
+    bar = tqdm(total=count, desc="embed", unit=" items", disable=not progress, **options)
     with bar:
         for start, batch in zip(starts, batches, strict=True):
             rows = len(batch)

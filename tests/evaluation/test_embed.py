@@ -1,5 +1,6 @@
 """Embedding in batches of one shape."""
 
+import sys
 import time
 import types
 
@@ -105,7 +106,8 @@ def test_batch_is_the_same_however_the_rows_are_kept(encoder):
     assert sorted(noted, key=str) == sorted(shelf.reads, key=str)
 
 
-def test_shows_progress_if_asked(encoder, capsys):
+def test_shows_progress_if_asked(encoder, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     shelf = Shelf(np.ones((11, 3), np.float32), 0.5)
     embed(encoder, shelf, 4)
     assert capsys.readouterr().err == ""
