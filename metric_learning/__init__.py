@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Imports TensorFlow, and all layers that an encoder may hold.
 
     TensorFlow comes without the lines that its C++ side prints about CPU features and missing CUDA libraries. They come

@@ -7,17 +7,19 @@ the cosine of zero rows, which have no direction, that is not the definition), t
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from metric_learning.equal_rows import put_where_equal
+from metric_learning.types import TensorLike
 
-_SHARED = contextvars.ContextVar("shared", default=None)
+_SHARED: contextvars.ContextVar[dict[tuple, tf.Tensor] | None] = contextvars.ContextVar("shared", default=None)
 
 
 @tf.autograph.experimental.do_not_convert  # which fails on generators
 @contextlib.contextmanager
-def shared_distances():
+def shared_distances() -> Iterator[None]:
     """Inside, `pairwise` makes each matrix once, for all that compare the same tensors by the same distance."""
     token = _SHARED.set({})
     try:
@@ -26,7 +28,7 @@ def shared_distances():
         _SHARED.reset(token)
 
 
-def normalize(embeddings):
+def normalize(embeddings: TensorLike) -> tf.Tensor:
     """Rows of unit length. A zero row stays zero and passes no gradient, where `x / |x|` would give NaN.
 
     Args:
@@ -66,12 +68,12 @@ def _inverse_roots(squares):
 
 
 @tf.custom_gradient
-def clip(values, low, high):
+def clip(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """Values of the closed range from low to high that rounding has carried out of it, with the gradient of within."""
     return tf.clip_by_value(values, low, high), lambda upstream: (upstream, None, None)
 
 
-def cosine(embeddings, ref_embeddings):
+def cosine(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     """1 - cos(x, y), in [0, 2]; a zero row is at distance 1 from everything."""
     unit = normalize(embeddings)
     ref_unit = unit if ref_embeddings is embeddings else normalize(ref_embeddings)
@@ -81,7 +83,7 @@ def cosine(embeddings, ref_embeddings):
     return put_where_equal(own, distances, unit, ref_unit)
 
 
-def squared_euclidean(embeddings, ref_embeddings):
+def squared_euclidean(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     """|x - y|^2, at least 0; absolute error about 1e-7 times the squared norms, as the product form cancels."""
     squares = tf.reduce_sum(tf.square(embeddings), axis=-1)
     ref_squares = tf.reduce_sum(tf.square(ref_embeddings), axis=-1)
@@ -91,7 +93,7 @@ def squared_euclidean(embeddings, ref_embeddings):
     return tf.nn.relu(put_where_equal(own, distances, embeddings, ref_embeddings))
 
 
-def euclidean(embeddings, ref_embeddings):
+def euclidean(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     """|x - y|, with gradient 0 where x = y (a subgradient; the formula's own is 0/0)."""
     return _safe_root(squared_euclidean(embeddings, ref_embeddings))
 
@@ -102,12 +104,12 @@ def _safe_root(squared):
     return tf.where(is_zero, 0.0, tf.sqrt(tf.where(is_zero, 1.0, squared)))
 
 
-def dot(embeddings, ref_embeddings):
+def dot(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     """-x.y, unbounded: more alike is more negative."""
     return -tf.matmul(embeddings, ref_embeddings, transpose_b=True)
 
 
-def snr(embeddings, ref_embeddings):
+def snr(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     """var(x - y) / var(x) over the dimensions, the anchor x being the signal; not symmetric.
 
     An anchor of equal entries has no variance, so its distances count as 0 and pass no gradient.
@@ -144,20 +146,20 @@ DISTANCES = {
 FROM_ZERO = tuple(name for name in DISTANCES if name != "dot")
 
 
-def check_distance(distance):
+def check_distance(distance: str) -> None:
     """Raises ValueError unless `distance` is the name of one."""
     if distance not in DISTANCES:
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
 
 
-def check_same_distance(distance, **parts):
+def check_same_distance(distance: str, **parts: str | None) -> None:
     """Raises ValueError naming the first of the parts that measures by another distance; None is any."""
     for name, other in parts.items():
         if other not in (None, distance):
             raise ValueError(f"{name} measures by {other} and the run by {distance}; set distance={other} for all")
 
 
-def check_from_zero(distance, what):
+def check_from_zero(distance: str, what: str) -> None:
     """Raises ValueError where `what` has thresholds of at least 0, and the distances fall below it.
 
     Args:
@@ -171,7 +173,7 @@ def check_from_zero(distance, what):
         )
 
 
-def check_similarity(distance, advice, **thresholds):
+def check_similarity(distance: str, advice: str, **thresholds: float) -> None:
     """Raises ValueError naming the first threshold that no similarity of this distance can reach.
 
     Args:
@@ -188,7 +190,9 @@ def check_similarity(distance, advice, **thresholds):
             )
 
 
-def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
+def pairwise(
+    embeddings: TensorLike, ref_embeddings: TensorLike | None = None, *, distance: str = "cosine"
+) -> tf.Tensor:
     """Distances from every anchor to every reference row.
 
     Args:
@@ -212,7 +216,7 @@ def pairwise(embeddings, ref_embeddings=None, *, distance="cosine"):
     return shared[key]
 
 
-def rowwise(first, second, *, distance="cosine"):
+def rowwise(first: TensorLike, second: TensorLike, *, distance: str = "cosine") -> tf.Tensor:
     """Distances of each row to the row of the same place: what the diagonal of `pairwise` holds, without the rest.
 
     From differences instead of products, so that near rows do not cancel.
@@ -246,7 +250,7 @@ def rowwise(first, second, *, distance="cosine"):
     return _safe_root(squared) if distance == "euclidean" else squared
 
 
-def to_similarities(distances, distance):
+def to_similarities(distances: tf.Tensor, distance: str) -> tf.Tensor:
     """The same comparisons as similarities, which grow with likeness: cos(x, y), x.y, or minus the distance.
 
     Args:

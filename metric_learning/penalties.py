@@ -5,11 +5,15 @@ Keras takes one (`ClassVectors(regularizer=...)`, `kernel_regularizer=`), and as
 output of any other.
 """
 
+from collections.abc import Iterable
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative
 from metric_learning.distances import normalize, rowwise
+from metric_learning.types import TensorLike
 
 REGISTER = keras.saving.register_keras_serializable(package="metric_learning")
 
@@ -21,21 +25,21 @@ class RowPenalty(keras.regularizers.Regularizer):
         weight: at least 0.
     """
 
-    def __init__(self, weight=1.0):
+    def __init__(self, weight: float = 1.0) -> None:
         check_not_negative(weight=weight)
         self.weight = weight
 
-    def __call__(self, rows):
+    def __call__(self, rows: TensorLike) -> tf.Tensor:
         """The penalty of rows [N, D], a float32 scalar; 0 for no rows."""
         costs = self.per_row(tf.cast(tf.convert_to_tensor(rows), tf.float32))
         count = tf.cast(tf.maximum(tf.size(costs), 1), tf.float32)
         return self.weight * tf.reduce_sum(costs) / count
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         """Rows [N, D] float32 to costs [N], or fewer."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"weight": self.weight}
 
 
@@ -53,7 +57,7 @@ class Lp(RowPenalty):
         2.0
     """
 
-    def __init__(self, weight=1.0, p=2, power=1):
+    def __init__(self, weight: float = 1.0, p: float = 2, power: float = 1) -> None:
         for name, value in {"p": p, "power": power}.items():
             if not value >= 1:
                 raise ValueError(f"{name} must be at least 1; got {value}")
@@ -61,7 +65,7 @@ class Lp(RowPenalty):
         self.p = p
         self.power = power
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         # Divided by the largest entry, so that powers stay in range. A norm grows with its row, so the gradient is
         # right although the divisor counts as constant.
         largest = tf.stop_gradient(tf.reduce_max(tf.abs(rows), axis=1))
@@ -71,7 +75,7 @@ class Lp(RowPenalty):
         norms = tf.where(is_zero, 0.0, largest * tf.pow(tf.where(is_zero, 1.0, sums), 1.0 / self.p))
         return norms if self.power == 1 else tf.pow(norms, self.power)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"p": self.p, "power": self.power}
 
 
@@ -79,7 +83,7 @@ class Lp(RowPenalty):
 class ZeroMean(RowPenalty):
     """Keeps the entries of each row around 0: |sum_d x_d|."""
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.abs(tf.reduce_sum(rows, axis=1))
 
 
@@ -92,7 +96,7 @@ class CenterInvariant(RowPenalty):
     Reference: Wu, Liu, Li, Fu, "Deep Face Recognition with Center Invariant Loss", ACM Multimedia Workshops 2017.
     """
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         squares = tf.reduce_sum(tf.square(rows), axis=1)
         return 0.25 * tf.square(squares - tf.reduce_mean(squares))
 
@@ -109,7 +113,7 @@ class RegularFace(RowPenalty):
     Reference: Zhao, Xu, Cheng, "RegularFace: Deep Face Recognition via Exclusive Regularization", CVPR 2019.
     """
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         unit = normalize(rows)
         cosines = tf.matmul(unit, unit, transpose_b=True)
         others = tf.fill(tf.shape(rows)[:1], float("-inf"))
@@ -135,13 +139,13 @@ class SparseCenters(RowPenalty):
     ICCV 2019, https://arxiv.org/abs/1909.05235
     """
 
-    def __init__(self, weight=0.2, vectors_per_class=2):
+    def __init__(self, weight: float = 0.2, vectors_per_class: int = 2) -> None:
         if vectors_per_class < 2:
             raise ValueError(f"vectors_per_class must be at least 2; got {vectors_per_class}")
         super().__init__(weight)
         self.vectors_per_class = vectors_per_class
 
-    def per_row(self, rows):
+    def per_row(self, rows: tf.Tensor) -> tf.Tensor:
         if rows.shape[0] is not None and rows.shape[0] % self.vectors_per_class:
             raise ValueError(
                 f"rows must be a multiple of vectors_per_class={self.vectors_per_class}; got {rows.shape[0]}"
@@ -156,7 +160,7 @@ class SparseCenters(RowPenalty):
         ]
         return 0.5 * tf.reshape(tf.stack(distances), [-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"vectors_per_class": self.vectors_per_class}
 
 
@@ -177,24 +181,24 @@ class Penalty(keras.layers.Layer):
         1.0
     """
 
-    def __init__(self, regularizer, **options):
+    def __init__(self, regularizer: keras.regularizers.Regularizer, **options: Any) -> None:
         # Inputs keep their type, whatever the precision policy.
         super().__init__(autocast=False, **options)
         self.regularizer = regularizer
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         self.add_loss(self.regularizer(inputs))
         return inputs
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"regularizer": keras.saving.serialize_keras_object(self.regularizer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(keras.saving.deserialize_keras_object(config.pop("regularizer")), **config)
 
 
@@ -206,20 +210,20 @@ class L1Penalty(Penalty):
         weight: at least 0.
     """
 
-    def __init__(self, weight=0.01, **options):
+    def __init__(self, weight: float = 0.01, **options: Any) -> None:
         super().__init__(Lp(weight, p=1), **options)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["regularizer"]
         return config | {"weight": self.regularizer.weight}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
-def penalized(encoder, regularizer):
+def penalized(encoder: keras.Model, regularizer: keras.regularizers.Regularizer | None) -> keras.Model:
     """The same encoder, with a penalty on its embeddings; unchanged with None.
 
     Args:
@@ -232,7 +236,7 @@ def penalized(encoder, regularizer):
     return keras.Model(encoder.input, embeddings, name=encoder.name)
 
 
-def penalize_weights(layers, regularizer):
+def penalize_weights(layers: Iterable[keras.layers.Layer], regularizer: keras.regularizers.Regularizer | None) -> None:
     """Adds a penalty on the class vectors that a loss learns, `loss.layers` once it is built; None adds nothing.
 
     Raises:

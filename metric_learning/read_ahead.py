@@ -2,9 +2,15 @@
 
 import functools
 import logging
+from collections.abc import Callable, Generator
+from typing import TypeVar
+
+What = TypeVar("What")
 
 
-def read_ahead(read, count, *, first=0, threads=2):
+def read_ahead(
+    read: Callable[[int], What], count: int, *, first: int = 0, threads: int = 2
+) -> Generator[What, None, None]:
     """Yields `read(first)`, `read(first + 1)`, ... `read(count - 1)`: in order, and the same for any number of threads.
 
     At most `threads + 1` of them are read before they are asked for, so memory is bounded; the first one is there as

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metric_learning.types import TensorLike
+
 
 class Relations(NamedTuple):
     """Boolean [B, M] masks of an anchor (row) and a reference (column). An anchor's own row is in neither.
@@ -16,7 +18,13 @@ class Relations(NamedTuple):
     grades: tf.Tensor | None = None
 
 
-def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
+def relate(
+    labels: TensorLike,
+    ref_labels: TensorLike | None = None,
+    *,
+    ids: TensorLike | None = None,
+    ref_ids: TensorLike | None = None,
+) -> Relations:
     """Compares the labels of the anchors with those of the references.
 
     Args:
@@ -61,7 +69,7 @@ def relate(labels, ref_labels=None, *, ids=None, ref_ids=None):
     return Relations(same & ~own, ~same & ~own, grades)
 
 
-def as_labels(labels, name="labels"):
+def as_labels(labels: TensorLike, name: str = "labels") -> tf.Tensor:
     """A label tensor of rank 1, or 2 for multi-hot; a column [B, 1] counts as [B].
 
     Raises:
@@ -96,7 +104,7 @@ def _equal(labels, ref_labels):
     return tf.equal(labels[:, None], ref_labels[None, :])
 
 
-def same_class_rows(negative_mask):
+def same_class_rows(negative_mask: tf.Tensor) -> tf.Tensor:
     """Which anchors share a class, from the relations to the references alone.
 
     Two anchors are of one class when some reference is a negative of neither. For rows of several classes that is too
@@ -132,7 +140,7 @@ def _are_alike(negative_mask):
     return tf.cond(of_itself, lambda: ~negative_mask, through_references)
 
 
-def classes_of_rows(negative_mask):
+def classes_of_rows(negative_mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The classes of the anchors, from the relations to the references alone.
 
     Args:

@@ -2,14 +2,17 @@
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
 
 import tensorflow as tf
 
-_STEP = contextvars.ContextVar("step", default=None)
+from metric_learning.types import TensorLike
+
+_STEP: contextvars.ContextVar[TensorLike | None] = contextvars.ContextVar("step", default=None)
 
 
 @contextlib.contextmanager
-def at_step(step):
+def at_step(step: TensorLike) -> Iterator[None]:
     """Says that what happens inside belongs to this step.
 
     Args:
@@ -23,7 +26,7 @@ def at_step(step):
         _STEP.reset(token)
 
 
-def current_step():
+def current_step() -> tf.Tensor:
     """The step as an int64 scalar.
 
     Raises:

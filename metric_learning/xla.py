@@ -4,12 +4,12 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util  # TensorFlow has no public way to ask
 
 
-def compiling():
+def compiling() -> bool:
     """True while a `tf.function(jit_compile=True)`, or anything it calls, is traced; False elsewhere."""
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def check_compiles(function, *arguments):
+def check_compiles(function: tf.types.experimental.PolymorphicFunction, *arguments: tf.TensorSpec) -> None:
     """Looks for operations that XLA lacks, in a fraction of the time that it takes to compile.
 
     Args:

@@ -18,6 +18,7 @@ FLOOR_1 = {
         "relations",
         "steps",
         "tuples",
+        "types",
         "xla",
     )
 }
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "metric_learning.relations": FLOOR_1,
     "metric_learning.steps": FLOOR_1,
     "metric_learning.tuples": FLOOR_1,
+    "metric_learning.types": set(),
     "metric_learning.xla": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
     "metric_learning.encoders": FLOOR_1,

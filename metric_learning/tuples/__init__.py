@@ -6,7 +6,16 @@ modules within are for each other.
 
 from metric_learning.tuples.masked import log_sum_exp, masked_mean, mean_of_anchors, mean_per_anchor, share_mean
 from metric_learning.tuples.second_negatives import to_quadruplets
-from metric_learning.tuples.selections import Pairs, Quadruplets, Triplets, all_pairs, distinct, to_pairs
+from metric_learning.tuples.selections import (
+    AnyMiner,
+    Pairs,
+    Quadruplets,
+    Selection,
+    Triplets,
+    all_pairs,
+    distinct,
+    to_pairs,
+)
 from metric_learning.tuples.semi_hard import nearest_farther
 from metric_learning.tuples.sorted_search import count_up_to_where, sort_rows
 from metric_learning.tuples.walks import (
@@ -21,8 +30,10 @@ from metric_learning.tuples.walks import (
 )
 
 __all__ = [
+    "AnyMiner",
     "Pairs",
     "Quadruplets",
+    "Selection",
     "Triplets",
     "all_pairs",
     "at",

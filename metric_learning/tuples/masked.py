@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def mean_per_anchor(values, weights, average="selected"):
+def mean_per_anchor(values: tf.Tensor, weights: tf.Tensor, average: str = "selected") -> tf.Tensor:
     """Shares the weighted mean of tuple losses among the anchors that the tuples belong to.
 
     Args:
@@ -19,25 +19,25 @@ def mean_per_anchor(values, weights, average="selected"):
     return share_mean(tf.reduce_sum(weights * values, axis=1), tf.reduce_sum(weights))
 
 
-def mean_of_anchors(values, valid):
+def mean_of_anchors(values: tf.Tensor, valid: tf.Tensor) -> tf.Tensor:
     """Anchor losses [B], scaled so that their mean is the mean over the valid anchors [B] (boolean); 0 elsewhere."""
     return share_mean(tf.where(valid, values, 0.0), tf.reduce_sum(tf.cast(valid, tf.float32)))
 
 
-def share_mean(sums, count):
+def share_mean(sums: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Per-anchor sums [B] of tuple losses, scaled so that their mean is the mean over `count` tuples; 0 when none."""
     # Not divide_no_nan, which makes 0 of the NaN / 0 of a broken encoder and so hides it: no NaN counts as active.
     return sums / tf.where(count > 0.0, count, 1.0) * tf.cast(tf.shape(sums)[0], tf.float32)
 
 
-def masked_mean(values, weights, axis=None):
+def masked_mean(values: tf.Tensor, weights: tf.Tensor, axis: int | None = None) -> tf.Tensor:
     """The weighted mean along an axis, 0 over nothing; weights of any numeric or boolean type."""
     weights = tf.cast(weights, tf.float32)
     total = tf.reduce_sum(weights, axis=axis)
     return tf.reduce_sum(weights * values, axis=axis) / tf.where(total > 0.0, total, 1.0)
 
 
-def log_sum_exp(logits, weights, *, plus_one=False):
+def log_sum_exp(logits: tf.Tensor, weights: tf.Tensor, *, plus_one: bool = False) -> tf.Tensor:
     """log(sum_j w_ij exp(x_ij)) of each row, or log(1 + sum) with `plus_one`.
 
     Args:

@@ -4,12 +4,14 @@ import tensorflow as tf
 
 from metric_learning.relations import classes_of_rows, same_class_rows
 from metric_learning.tuples import thresholds
-from metric_learning.tuples.selections import Quadruplets
+from metric_learning.tuples.selections import Quadruplets, Triplets
 from metric_learning.tuples.sorted_search import count_up_to, nearest_entries, of_selected, sort_rows
 from metric_learning.tuples.walks import at, entries, largest_count, put, through_columns
 
 
-def to_quadruplets(selection, distances, negative_mask, second_negative="hard"):
+def to_quadruplets(
+    selection: Triplets | Quadruplets, distances: tf.Tensor, negative_mask: tf.Tensor, second_negative: str = "hard"
+) -> Quadruplets:
     """Gives each triplet a second negative, of a class that is neither the anchor's nor the negative's.
 
     Args:

@@ -4,7 +4,8 @@ All of them hold O(B x M) numbers. Anchors are rows and references columns of th
 has S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -40,17 +41,22 @@ class Quadruplets(NamedTuple):
     second_weights: tf.Tensor
 
 
-def all_pairs(positive_mask, negative_mask):
+Selection: TypeAlias = Pairs | Triplets | Quadruplets
+# Of `miners`, or any other function of distances, positive_mask and negative_mask.
+AnyMiner: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Selection]
+
+
+def all_pairs(positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
     """Every pair, once: what `miner=none` means."""
     return Pairs(tf.cast(positive_mask, tf.float32), tf.cast(negative_mask, tf.float32))
 
 
-def distinct(pairs):
+def distinct(pairs: Pairs) -> Pairs:
     """Every selected pair once, however many tuples it came from: for losses over sets of positives and negatives."""
     return Pairs(*(tf.cast(weights > 0.0, tf.float32) for weights in pairs))
 
 
-def to_pairs(selection, num_references):
+def to_pairs(selection: Selection, num_references: int | tf.Tensor) -> Pairs:
     """The pairs of the tuples; a pair in several tuples counts several times, as each tuple's terms would.
 
     Args:

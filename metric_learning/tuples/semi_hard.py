@@ -7,7 +7,9 @@ from metric_learning.tuples.sorted_search import count_up_to_where, sort_rows
 from metric_learning.tuples.walks import at, largest_count, put, through_columns
 
 
-def nearest_farther(distances, positive_mask, negative_mask):
+def nearest_farther(
+    distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     """argmin {d_an : d_an > d_ap} of each positive pair (a, p), in O(B x M) memory.
 
     Args:

@@ -3,13 +3,15 @@
 `tf.searchsorted` takes all places, asked or not, and under XLA compares all with all, in a tensor [B, M, M].
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from metric_learning.tuples import thresholds
 from metric_learning.tuples.walks import at, columns_of, entries, in_blocks, largest_count, slots_of
 
 
-def of_selected(selected, find, nothing):
+def of_selected(selected: tf.Tensor, find: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], nothing: int) -> tf.Tensor:
     """What `find` makes of the true columns of a mask, some of every row at a time.
 
     Args:
@@ -22,7 +24,7 @@ def of_selected(selected, find, nothing):
         [B, M] int32.
     """
     rows = tf.range(tf.shape(selected)[0])
-    return in_blocks(lambda *block: (_of_rows(*block, find, nothing),), (selected, rows), (tf.int32,))[0]
+    return in_blocks(lambda mask, rows: (_of_rows(mask, rows, find, nothing),), (selected, rows), (tf.int32,))[0]
 
 
 def _of_rows(selected, rows, find, nothing):
@@ -41,7 +43,7 @@ def _of_rows(selected, rows, find, nothing):
     return tf.where(selected, at(found, tf.minimum(slots_of(selected), num_slots - 1)), nothing)
 
 
-def sort_rows(matrix):
+def sort_rows(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The rows of a floating matrix in growing order, and the columns of their entries: the first of equal ones first.
 
     Both [B, M], in one pass where `tf.argsort` needs a gather too.
@@ -50,7 +52,7 @@ def sort_rows(matrix):
     return -negated, order
 
 
-def count_up_to(ranked, rows, values, *, below=False):
+def count_up_to(ranked: tf.Tensor, rows: tf.Tensor, values: tf.Tensor, *, below: bool = False) -> tf.Tensor:
     """How many entries of the rows of a matrix [M, N], each sorted, are at most the values, or below them.
 
     Args:
@@ -73,7 +75,7 @@ def count_up_to(ranked, rows, values, *, below=False):
     return count
 
 
-def count_up_to_where(mask, ranked, values, *, below=False):
+def count_up_to_where(mask: tf.Tensor, ranked: tf.Tensor, values: tf.Tensor, *, below: bool = False) -> tf.Tensor:
     """The same for the values [B, M] in their rows of `ranked` [B, N], where a mask is true; 0 elsewhere."""
 
     def count(rows, columns):
@@ -82,6 +84,6 @@ def count_up_to_where(mask, ranked, values, *, below=False):
     return of_selected(mask, count, 0)
 
 
-def nearest_entries(matrix, rows, columns):
+def nearest_entries(matrix: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """As `walks.entries`; for a column outside, the one nearest to it."""
     return entries(matrix, rows, tf.clip_by_value(columns, 0, tf.shape(matrix)[1] - 1))

@@ -1,18 +1,19 @@
 """Walks over the true columns of masks, and entries of matrices, in O(B x M) memory: no tensor [B, M, M] exists."""
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from metric_learning.tuples import thresholds
 
 
-def at(matrix, columns):
+def at(matrix: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """The entries [B, S] of `matrix` [B, M] at `columns` [B, S]."""
     return entries(matrix, tf.range(tf.shape(matrix)[0])[:, None], columns)
 
 
-def entries(matrix, rows, columns):
+def entries(matrix: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """The entries of a matrix at rows and columns, int32 that broadcast."""
     return _entries(matrix, rows * tf.shape(matrix)[1] + columns)
 
@@ -28,7 +29,7 @@ def _entries(matrix, cells):
     return tf.gather(tf.reshape(matrix, [-1]), cells), grad
 
 
-def next_column(mask, previous):
+def next_column(mask: tf.Tensor, previous: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The first true column of each row after a given one: a way to go through a sparse mask without sorting it.
 
     Args:
@@ -41,7 +42,9 @@ def next_column(mask, previous):
     return _next_number(_numbers(mask), previous)
 
 
-def through_columns(mask, add, *state):
+def through_columns(
+    mask: tf.Tensor, add: Callable[..., tuple[tf.Tensor, ...]], *state: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
     """Goes through the true columns of all rows at once, the first of each row, then the second of each, and so on.
 
     Each turn costs what `add` does; nothing of shape [B, M, M] exists.
@@ -70,7 +73,9 @@ def through_columns(mask, add, *state):
     return tf.while_loop(lambda number, *_: number < num_turns, turn, begin)[2:]
 
 
-def in_blocks(function, matrices, dtypes):
+def in_blocks(
+    function: Callable[..., tuple[tf.Tensor, ...]], matrices: tuple[tf.Tensor, ...], dtypes: tuple[tf.DType, ...]
+) -> tuple[tf.Tensor, ...]:
     """`function(*matrices)` of large matrices, one block of rows after another: less memory, and nearer to the cache.
 
     Args:
@@ -116,13 +121,13 @@ def _next_number(numbers, previous):
     return tf.where(found, column, 0), found
 
 
-def put(matrix, columns, found, values):
+def put(matrix: tf.Tensor, columns: tf.Tensor, found: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`matrix` [B, M] with `values` [B] in its `columns` [B], one of each row, where `found` [B] is true."""
     here = found[:, None] & (tf.range(tf.shape(matrix)[1])[None, :] == columns[:, None])
     return tf.where(here, values[:, None], matrix)
 
 
-def columns_of(mask):
+def columns_of(mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The true columns of each row in their order: [M, B] int32, row s holding the s-th of each; and [M, B] boolean.
 
     The integer is 0 where the boolean, whether there is an s-th, is false.
@@ -136,11 +141,11 @@ def columns_of(mask):
     return tf.ensure_shape(tf.reshape(listed, tf.shape(exists)), mask.shape[::-1]), exists
 
 
-def slots_of(mask):
+def slots_of(mask: tf.Tensor) -> tf.Tensor:
     """How many true columns stand before each in its row, [B, M] int32: for the s-th of a row, s."""
     return tf.cumsum(tf.cast(mask, tf.int32), axis=1, exclusive=True)
 
 
-def largest_count(mask):
+def largest_count(mask: tf.Tensor) -> tf.Tensor:
     """The largest number of true columns that a row of `mask` [B, M] has: an int32 scalar."""
     return tf.reduce_max(tf.reduce_sum(tf.cast(mask, tf.int32), axis=1))
