@@ -1,17 +1,21 @@
 """Adaptive triplet loss: a margin that is the larger, the less the classes mean the same."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from metric_learning.checks import check_average, check_not_negative, check_positive
 from metric_learning.distances import squared_euclidean
 from metric_learning.losses.class_loss import ClassVectors, nan_outside
-from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
 from metric_learning.losses.margin import rows_of_labels
 from metric_learning.losses.name_vectors import vectors_of_names
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
-from metric_learning.tuples import Pairs, at, mean_per_anchor, share_mean
+from metric_learning.tuples import AnyMiner, Pairs, Selection, at, mean_per_anchor, share_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -65,18 +69,18 @@ class AdaptiveTriplet(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.2,
-        normalizer=None,
-        class_vectors=None,
-        class_names=None,
-        name_dim=256,
-        num_classes=None,
-        average="selected",
-        distance="squared_euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.2,
+        normalizer: float | None = None,
+        class_vectors: ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+        name_dim: int = 256,
+        num_classes: int | None = None,
+        average: str = "selected",
+        distance: str = "squared_euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         if normalizer is None and margin >= 4.0:
             raise ValueError(f"normalizer must be given with a margin of 4 or more; got margin={margin}")
@@ -86,9 +90,9 @@ class AdaptiveTriplet(TupleLoss):
         self.margin = margin
         self.normalizer = normalizer
         self.class_vectors = None
-        self.class_names = None
+        self.class_names: list[str] | None = None
         self.name_dim = name_dim
-        self.num_classes = None
+        self.num_classes: Any = None  # an int once it is built
         self.average = average
         if class_vectors is not None:
             self.class_vectors = np.asarray(class_vectors, np.float32).tolist()
@@ -98,7 +102,7 @@ class AdaptiveTriplet(TupleLoss):
         if known is not None:
             self.build(len(known) if num_classes is None else num_classes, None, class_names)
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int | None, class_names: Sequence[str] | None = None) -> None:
         """Makes the table of class vectors; see `EmbeddingLoss.build`.
 
         Raises:
@@ -114,7 +118,7 @@ class AdaptiveTriplet(TupleLoss):
         if self.num_classes not in (None, num_classes):
             raise ValueError(f"the loss has been built with num_classes={self.num_classes}; got {num_classes}")
         if self.class_vectors is None:
-            names = [str(name) for name in class_names]
+            names = [str(name) for name in known]
             if self.class_names not in (None, names):
                 raise ValueError("the loss has been built with other class_names")
             self.class_names = names
@@ -126,10 +130,11 @@ class AdaptiveTriplet(TupleLoss):
         self.num_classes = num_classes
         # A weight, so that a checkpoint holds what the model was trained with, but nothing learns it. Made anew at each
         # call, since a strategy wants variables of its own scope.
-        self.layers = [ClassVectors(*table.shape, keras.initializers.Constant(table))]
+        num_vectors, dim = table.shape
+        self.layers = [ClassVectors(num_vectors, dim, keras.initializers.Constant(table))]
         self.layers[0].trainable = False
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """The margin of each anchor to each reference as a negative, [B, M]."""
         if not self.layers:
             raise ValueError(
@@ -142,7 +147,7 @@ class AdaptiveTriplet(TupleLoss):
         normalizer = 4.0 - self.margin if self.normalizer is None else self.normalizer
         return {"margins": self.margin + squared_euclidean(vectors, ref_vectors) / normalizer}
 
-    def values(self, comparison):
+    def values(self, comparison: Comparison) -> tf.Tensor:
         # Comparisons with NaN are false, so a row whose class nobody knows could look solved.
         values = nan_outside(super().values(comparison), comparison.labels, self.num_classes)
         if comparison.ref_labels is None:
@@ -150,7 +155,7 @@ class AdaptiveTriplet(TupleLoss):
         ref_distances = nan_outside(tf.transpose(comparison.distances), comparison.ref_labels, self.num_classes)
         return tf.where(tf.reduce_any(tf.math.is_nan(ref_distances), axis=0), float("nan"), values)
 
-    def cost_of_tuples(self, distances, selection, margins):
+    def cost_of_tuples(self, distances: tf.Tensor, selection: Selection, margins: tf.Tensor) -> tf.Tensor:
         if isinstance(selection, Pairs):
             # A negative that must be farther by a margin is one that stands nearer by it.
             shifted = tf.where(selection.positive_weights > 0.0, distances, distances - margins)
@@ -163,7 +168,7 @@ class AdaptiveTriplet(TupleLoss):
         costs = tf.nn.relu(differences + at(margins, selection.negative))
         return mean_per_anchor(costs, selection.weights, self.average)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "normalizer": self.normalizer,

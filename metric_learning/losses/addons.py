@@ -12,6 +12,9 @@ Addons wherever these are finite. What differs:
 They take no miner, and are no choices of `loss=`: see docs/migration.md for what the library offers instead.
 """
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
@@ -20,6 +23,7 @@ from metric_learning.distances import pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import as_labels, relate
 from metric_learning.tuples import at, log_sum_exp, mean_per_anchor, nearest_farther
+from metric_learning.types import TensorLike
 
 # The names of Addons, so that models saved with it find their losses.
 REGISTER = keras.saving.register_keras_serializable(package="Addons")
@@ -35,33 +39,39 @@ class _TripletLoss(EmbeddingLoss):
             distances [B, B].
     """
 
-    def __init__(self, margin, distance_metric, reduction, name):
+    def __init__(
+        self,
+        margin: float,
+        distance_metric: str | Callable[[tf.Tensor], tf.Tensor],
+        reduction: str | None,
+        name: str | None,
+    ) -> None:
         if not callable(distance_metric):
             check_choice(METRICS, distance_metric=distance_metric)
         super().__init__(reduction=reduction, name=name)
         self.margin = margin
         self.distance_metric = distance_metric
-        self.distance = None if callable(distance_metric) else METRICS[distance_metric]
+        self.distance = METRICS[distance_metric] if isinstance(distance_metric, str) else None
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is Addons' loss."""
         embeddings = as_embeddings(embeddings)
         if callable(self.distance_metric):
             distances = self.distance_metric(embeddings)
         else:
-            distances = pairwise(embeddings, distance=self.distance)
+            distances = pairwise(embeddings, distance=METRICS[self.distance_metric])
             distances = tf.linalg.set_diag(distances, tf.zeros_like(distances[:, 0]))
         relations = relate(labels)
         return self.per_anchor(distances, relations.positive_mask, relations.negative_mask)
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "distance_metric": self.distance_metric}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if isinstance(config.get("distance_metric"), dict):
             config = config | {"distance_metric": keras.saving.deserialize_keras_object(config["distance_metric"])}
         return cls(**config)
@@ -86,10 +96,16 @@ class TripletSemiHardLoss(_TripletLoss):
         1.0
     """
 
-    def __init__(self, margin=1.0, distance_metric="L2", name=None, reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        margin: float = 1.0,
+        distance_metric: str | Callable[[tf.Tensor], tf.Tensor] = "L2",
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
         super().__init__(margin, distance_metric, reduction, name)
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         negative, found = nearest_farther(tf.stop_gradient(distances), positive_mask, negative_mask)
         to_negative = tf.where(found, at(distances, negative), _largest(distances, negative_mask)[:, None])
         costs = tf.nn.relu(distances - to_negative + self.margin)
@@ -117,16 +133,23 @@ class TripletHardLoss(_TripletLoss):
         [0.5, 1.5, 0.5]
     """
 
-    def __init__(self, margin=1.0, soft=False, distance_metric="L2", name=None, reduction="sum_over_batch_size"):
+    def __init__(
+        self,
+        margin: float = 1.0,
+        soft: bool = False,
+        distance_metric: str | Callable[[tf.Tensor], tf.Tensor] = "L2",
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
         super().__init__(margin, distance_metric, reduction, name)
         self.soft = soft
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         # The smallest of the distances is the largest of their opposites.
         differences = _largest(distances, positive_mask) + _largest(-distances, negative_mask)
         return tf.nn.softplus(differences) if self.soft else tf.nn.relu(differences + self.margin)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"soft": self.soft}
 
 
@@ -152,18 +175,20 @@ class ContrastiveLoss(EmbeddingLoss):
         2.125
     """
 
-    def __init__(self, margin=1.0, reduction="sum_over_batch_size", name="contrastive_loss"):
+    def __init__(
+        self, margin: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str | None = "contrastive_loss"
+    ) -> None:
         super().__init__(reduction=reduction, name=name)
         self.margin = margin
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per pair, [B] float32."""
         distances = tf.reshape(tf.cast(tf.convert_to_tensor(embeddings), tf.float32), [-1])
         equal = tf.reshape(tf.cast(tf.convert_to_tensor(labels), tf.float32), [-1])
         push = tf.square(tf.nn.relu(self.margin - distances))
         return equal * tf.square(distances) + (1.0 - equal) * push
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin}
 
 
@@ -187,11 +212,13 @@ class LiftedStructLoss(EmbeddingLoss):
 
     distance = "euclidean"
 
-    def __init__(self, margin=1.0, name=None, reduction="sum_over_batch_size"):
+    def __init__(
+        self, margin: float = 1.0, name: str | None = None, reduction: str | None = "sum_over_batch_size"
+    ) -> None:
         super().__init__(reduction=reduction, name=name)
         self.margin = margin
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is Addons' loss."""
         distances = pairwise(as_embeddings(embeddings), distance="euclidean")
         relations = relate(labels)
@@ -202,7 +229,7 @@ class LiftedStructLoss(EmbeddingLoss):
         costs = 0.5 * tf.square(tf.nn.relu(tf.where(has_negative, of_both + distances, 0.0)))
         return mean_per_anchor(costs, tf.cast(relations.positive_mask, tf.float32))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin}
 
 
@@ -221,10 +248,10 @@ class NpairsLoss(EmbeddingLoss):
         0.5032
     """
 
-    def __init__(self, name="npairs_loss", reduction="sum_over_batch_size"):
+    def __init__(self, name: str | None = "npairs_loss", reduction: str | None = "sum_over_batch_size") -> None:
         super().__init__(reduction=reduction, name=name)
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per row, [B] float32."""
         similarities = as_embeddings(embeddings)
         labels = as_labels(labels)
@@ -242,10 +269,12 @@ class NpairsMultilabelLoss(NpairsLoss):
         reduction: as in Keras.
     """
 
-    def __init__(self, name="npairs_multilabel_loss", reduction="sum_over_batch_size"):
+    def __init__(
+        self, name: str | None = "npairs_multilabel_loss", reduction: str | None = "sum_over_batch_size"
+    ) -> None:
         super().__init__(name=name, reduction=reduction)
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         labels = tf.sparse.to_dense(labels) if isinstance(labels, tf.SparseTensor) else labels
         labels = tf.cast(tf.convert_to_tensor(labels), tf.float32)
         return _cross_entropy(tf.matmul(labels, labels, transpose_b=True), as_embeddings(embeddings))

@@ -1,14 +1,15 @@
 """Angular loss: the angle at the negative, in the triangle with a positive pair, must be small."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from metric_learning.distances import pairwise
-from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
 from metric_learning.relations import relate
-from metric_learning.tuples import largest_count, put, share_mean, thresholds, through_columns
+from metric_learning.tuples import AnyMiner, Pairs, largest_count, put, share_mean, thresholds, through_columns
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -49,7 +50,15 @@ class Angular(TupleLoss):
 
     can_be_packed = False
 
-    def __init__(self, *, angle=45.0, distance="cosine", miner=None, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        angle: float = 45.0,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         # Beyond 60 degrees the negative could have the largest angle of the triangle. Up to there exponents are small.
         if not 0.0 < angle <= 60.0:
             raise ValueError(f"angle must be above 0 and at most 60 degrees; got {angle}")
@@ -58,7 +67,7 @@ class Angular(TupleLoss):
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.angle = angle
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """Distances among the references, None where these are the anchors, and who is whose negative there."""
         if comparison.ref_embeddings is None:
             return {"ref_distances": None, "ref_negative_mask": comparison.negative_mask}
@@ -67,7 +76,9 @@ class Angular(TupleLoss):
             "ref_negative_mask": relate(comparison.ref_labels).negative_mask,
         }
 
-    def cost_of_pairs(self, distances, pairs, ref_distances, ref_negative_mask):
+    def cost_of_pairs(
+        self, distances: tf.Tensor, pairs: Pairs, ref_distances: tf.Tensor | None, ref_negative_mask: tf.Tensor
+    ) -> tf.Tensor:
         tangent = math.tan(math.radians(self.angle)) ** 2
 
         # sum_n exp(4t a.n) exp(4t p.n) is a matrix product, of weights that are 0 unless n is a negative of both. The
@@ -86,11 +97,11 @@ class Angular(TupleLoss):
         weights = pairs.positive_weights
         return share_mean(tf.reduce_sum(weights * costs, axis=1), tf.reduce_sum(weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"angle": self.angle}
 
 
-def products_of_positives(rows, positive_mask):
+def products_of_positives(rows: tf.Tensor, positive_mask: tf.Tensor) -> tf.Tensor:
     """The dot products of the rows of positive pairs; of other pairs anything.
 
     Args:

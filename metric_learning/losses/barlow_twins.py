@@ -1,5 +1,7 @@
 """Barlow Twins: each dimension says the same of two views of an item, and something else than the others."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,6 +9,7 @@ from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.views import centered_on_mean, second_views
 from metric_learning.tuples import mean_of_anchors
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -46,14 +49,21 @@ class BarlowTwins(EmbeddingLoss):
     ICML 2021, eq. 1 and 2, https://arxiv.org/abs/2103.03230
     """
 
-    def __init__(self, *, redundancy=0.005, epsilon=1e-5, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        redundancy: float = 0.005,
+        epsilon: float = 1e-5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(redundancy=redundancy)
         check_positive(epsilon=epsilon)
         super().__init__(reduction=reduction, name=name)
         self.redundancy = redundancy
         self.epsilon = epsilon
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss.
 
         Args:
@@ -71,5 +81,5 @@ class BarlowTwins(EmbeddingLoss):
         loss = tf.reduce_sum(tf.square(1.0 - own)) + self.redundancy * tf.reduce_sum(tf.square(others))
         return mean_of_anchors(tf.fill(tf.shape(valid), loss), valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"redundancy": self.redundancy, "epsilon": self.epsilon}

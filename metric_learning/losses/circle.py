@@ -1,11 +1,13 @@
 """Circle loss: each similarity is pulled or pushed by how far it is from its best value."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_choice, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
+from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -48,20 +50,20 @@ class Circle(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.4,
-        scale=80.0,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.4,
+        scale: float = 80.0,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(scale=scale)
         check_choice(("cosine",), distance=distance)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.scale = scale
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         pairs = distinct(pairs)
         # In distances d = 1 - s: s_p - 1 + margin is margin - d, and 1 + margin - s_p is margin + d.
         pull = tf.stop_gradient(tf.nn.relu(self.margin + distances)) * (distances - self.margin)
@@ -74,5 +76,5 @@ class Circle(TupleLoss):
         valid = [tf.reduce_any(weights > 0.0, axis=1) for weights in pairs]
         return mean_of_anchors(costs, valid[0] & valid[1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "scale": self.scale}

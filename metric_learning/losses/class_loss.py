@@ -1,11 +1,15 @@
 """What the losses with weights per class share: a learned table of vectors, and targets from labels."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.distances import clip, normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.relations import as_labels
+from metric_learning.types import TensorLike
 
 
 class ClassLoss(EmbeddingLoss):
@@ -23,12 +27,12 @@ class ClassLoss(EmbeddingLoss):
     def __init__(
         self,
         *,
-        num_classes=None,
-        embedding_dim=None,
-        vectors_per_class=1,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        vectors_per_class: int = 1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         if (num_classes is None) != (embedding_dim is None):
             raise ValueError(
                 "num_classes and embedding_dim must be given together, or both left to build(); "
@@ -37,13 +41,13 @@ class ClassLoss(EmbeddingLoss):
         if vectors_per_class < 1:
             raise ValueError(f"vectors_per_class must be at least 1; got {vectors_per_class}")
         super().__init__(reduction=reduction, name=name)
-        self.num_classes = None
-        self.embedding_dim = None
+        self.num_classes: Any = None  # an int once it is built, as the next
+        self.embedding_dim: Any = None
         self.vectors_per_class = vectors_per_class
-        if num_classes is not None:
+        if num_classes is not None and embedding_dim is not None:
             self.build(num_classes, embedding_dim)
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int, class_names: Sequence[str] | None = None) -> None:
         """Makes the learned vectors; see `EmbeddingLoss.build`.
 
         Raises:
@@ -64,12 +68,12 @@ class ClassLoss(EmbeddingLoss):
         self.num_classes, self.embedding_dim = num_classes, embedding_dim
         self.layers = self.make_layers()
 
-    def make_layers(self):
+    def make_layers(self) -> list[keras.layers.Layer]:
         """The layers that hold what the loss learns; the first is the table of class vectors."""
         return [ClassVectors(self.num_classes * self.vectors_per_class, self.embedding_dim)]
 
     @property
-    def class_vectors(self):
+    def class_vectors(self) -> tf.Tensor:
         """[C * vectors_per_class, D] float32, the vectors of a class side by side."""
         if not self.layers:
             raise ValueError(
@@ -78,7 +82,7 @@ class ClassLoss(EmbeddingLoss):
             )
         return self.layers[0].vectors
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss.
 
         Args:
@@ -98,20 +102,20 @@ class ClassLoss(EmbeddingLoss):
             raise ValueError(f"labels must be one for each of {embeddings.shape[0]} rows; got {targets.shape[0]}")
         return nan_outside(self.cost_of_classes(targets, embeddings, vectors), labels, self.num_classes)
 
-    def targets(self, labels):
+    def targets(self, labels: TensorLike) -> tf.Tensor:
         """[B, C] float32: one-hot rows of integer labels, or the multi-hot or graded labels as they are."""
         labels = as_classes(labels, self.num_classes)
         return labels if labels.shape.rank == 2 else tf.one_hot(labels, self.num_classes)
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         """[B, C] targets, [B, D] embeddings and [C * vectors_per_class, D] vectors to one value per anchor [B]."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_classes": self.num_classes, "embedding_dim": self.embedding_dim}
 
 
-def as_classes(labels, num_classes):
+def as_classes(labels: TensorLike, num_classes: int) -> tf.Tensor:
     """Labels that number classes: [B] int64 from 0 to num_classes - 1, or [B, num_classes] float32.
 
     Raises:
@@ -137,7 +141,7 @@ def as_classes(labels, num_classes):
         return tf.identity(labels)
 
 
-def nan_outside(values, labels, num_classes):
+def nan_outside(values: tf.Tensor, labels: TensorLike, num_classes: int) -> tf.Tensor:
     """The values [B] or [B, T] of anchors, NaN where the label is outside 0 to num_classes - 1.
 
     XLA drops the error of `as_classes`, and numbers classes 1 to C silently as if they were 0 to C - 1.
@@ -150,13 +154,13 @@ def nan_outside(values, labels, num_classes):
     return tf.where(is_class if values.shape.rank == 1 else is_class[:, None], values, float("nan"))
 
 
-def class_cosines(embeddings, class_vectors):
+def class_cosines(embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
     """[B, C * vectors_per_class] float32: the cosine of every embedding with every vector; 0 for a zero row."""
     cosines = tf.matmul(normalize(embeddings), normalize(class_vectors), transpose_b=True)
     return clip(cosines, -1.0, 1.0)  # as rounding takes equal rows to 1 + 1e-7
 
 
-def cross_entropy(targets, logits):
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """The softmax cross-entropy of each row; a row of several classes is shared among them.
 
     Args:
@@ -184,7 +188,14 @@ class ClassVectors(keras.layers.Layer):
         regularizer: a Keras regularizer of the table, or None.
     """
 
-    def __init__(self, num_vectors, embedding_dim, initializer=None, regularizer=None, **options):
+    def __init__(
+        self,
+        num_vectors: int,
+        embedding_dim: int,
+        initializer: keras.initializers.Initializer | None = None,
+        regularizer: keras.regularizers.Regularizer | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(dtype="float32", **options)
         if initializer is None:
             initializer = keras.initializers.RandomNormal(stddev=embedding_dim**-0.5)

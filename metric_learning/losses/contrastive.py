@@ -1,12 +1,14 @@
 """Contrastive loss: positives to one point, negatives beyond a margin."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative
 from metric_learning.distances import check_from_zero
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -50,15 +52,15 @@ class Contrastive(TupleLoss):
     def __init__(
         self,
         *,
-        positive_margin=0.0,
-        negative_margin=1.0,
-        squared=True,
-        average="selected",
-        distance="euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        positive_margin: float = 0.0,
+        negative_margin: float = 1.0,
+        squared: bool = True,
+        average: str = "selected",
+        distance: str = "euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(positive_margin=positive_margin, negative_margin=negative_margin)
         check_average(average)
         check_from_zero(distance, "the contrastive loss")
@@ -68,7 +70,7 @@ class Contrastive(TupleLoss):
         self.squared = squared
         self.average = average
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         pull = self._cost(distances - self.positive_margin)
         push = self._cost(self.negative_margin - distances)
         return mean_per_anchor(pull, pairs.positive_weights, self.average) + mean_per_anchor(
@@ -79,7 +81,7 @@ class Contrastive(TupleLoss):
         violations = tf.nn.relu(violations)
         return 0.5 * tf.square(violations) if self.squared else violations
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "positive_margin": self.positive_margin,
             "negative_margin": self.negative_margin,

@@ -1,5 +1,7 @@
 """CosFace: classification by cosines, the own class beating the others by a margin of cosine."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -46,22 +48,22 @@ class CosFace(ClassLoss):
     def __init__(
         self,
         *,
-        margin=0.35,
-        scale=64.0,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.35,
+        scale: float = 64.0,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         check_positive(scale=scale)
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.margin = margin
         self.scale = scale
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         cosines = class_cosines(embeddings, class_vectors)
         return cross_entropy(targets, self.scale * tf.where(targets > 0.0, cosines - self.margin, cosines))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "scale": self.scale}

@@ -1,11 +1,13 @@
 """Cosine embedding loss: positives to the same direction, negatives below a similarity."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -43,13 +45,13 @@ class Cosine(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.0,
-        average="selected",
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.0,
+        average: str = "selected",
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         if not -1.0 <= margin <= 1.0:
             raise ValueError(f"margin must be in [-1, 1], a cosine similarity; got {margin}")
         if distance != "cosine":
@@ -59,11 +61,11 @@ class Cosine(TupleLoss):
         self.margin = margin
         self.average = average
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         push = tf.nn.relu(1.0 - distances - self.margin)
         return mean_per_anchor(distances, pairs.positive_weights, self.average) + mean_per_anchor(
             push, pairs.negative_weights, self.average
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "average": self.average}

@@ -1,5 +1,7 @@
 """Cross entropies, from logits and so without saturation: binary, categorical, sparse, and the divergence."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from metric_learning.checks import check_within
 from metric_learning.losses.prediction_loss import PredictionLoss, shares
 from metric_learning.tuples import log_sum_exp
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -34,20 +37,20 @@ class BinaryCrossentropy(PredictionLoss):
     activations = ("sigmoid",)
     columnwise = True
 
-    def __init__(self, *, label_smoothing=0.0, **shared):
+    def __init__(self, *, label_smoothing: float = 0.0, **shared: Any) -> None:
         check_within(0.0, 1.0, label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
         super().__init__(**shared)
 
-    def cost_of_columns(self, targets, logits):
+    def cost_of_columns(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return self.elementwise(targets[..., None], logits[..., None], from_logits=True)
 
-    def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, from_logits: bool = False, axis: int = -1) -> tf.Tensor:
         return keras.losses.binary_crossentropy(
             y_true, y_pred, from_logits=from_logits, label_smoothing=self.label_smoothing, axis=axis
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
@@ -73,20 +76,20 @@ class CategoricalCrossentropy(PredictionLoss):
 
     only_classes = True
 
-    def __init__(self, *, label_smoothing=0.0, **shared):
+    def __init__(self, *, label_smoothing: float = 0.0, **shared: Any) -> None:
         check_within(0.0, 1.0, label_smoothing=label_smoothing)
         self.label_smoothing = label_smoothing
         super().__init__(**shared)
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         has_class = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(has_class, self.elementwise(shares(targets), logits, from_logits=True), 0.0)
 
-    def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, from_logits: bool = False, axis: int = -1) -> tf.Tensor:
         y_true = smoothed(y_true, self.label_smoothing, axis)
         return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}
 
 
@@ -111,7 +114,7 @@ class SparseCategoricalCrossentropy(PredictionLoss):
 
     only_classes = True
 
-    def targets(self, labels):
+    def targets(self, labels: TensorLike) -> tf.Tensor:
         shape = tf.convert_to_tensor(labels).shape
         if shape.rank == 2 and shape[1] != 1:
             raise ValueError(
@@ -119,10 +122,10 @@ class SparseCategoricalCrossentropy(PredictionLoss):
             )
         return super().targets(labels)
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         return self.elementwise(tf.argmax(targets, axis=1), logits, from_logits=True)
 
-    def elementwise(self, y_true, y_pred, from_logits=False):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, from_logits: bool = False) -> tf.Tensor:
         return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits)
 
 
@@ -149,16 +152,16 @@ class KlDivergence(PredictionLoss):
         0.6931
     """
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         wanted = shares(counts * targets)
         surprises = log_sum_exp(logits, counts)[:, None] - logits
         return tf.nn.relu(tf.reduce_sum(wanted * surprises + tf.math.xlogy(wanted, wanted), axis=1))
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return keras.losses.kl_divergence(y_true, y_pred)
 
 
-def smoothed(y_true, label_smoothing, axis):
+def smoothed(y_true: tf.Tensor, label_smoothing: float, axis: int) -> tf.Tensor:
     """Targets of which a part is spread evenly along the axis."""
     if not label_smoothing:
         return y_true

@@ -1,5 +1,7 @@
 """Decoupled contrastive loss: NT-Xent without the positive in the denominator."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import contrasted
-from metric_learning.tuples import log_sum_exp, mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, log_sum_exp, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -52,13 +54,13 @@ class DecoupledContrastive(TupleLoss):
     def __init__(
         self,
         *,
-        temperature=0.1,
-        sigma=None,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        temperature: float = 0.1,
+        sigma: float | None = None,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         if sigma is not None:
             check_positive(sigma=sigma)
@@ -66,7 +68,7 @@ class DecoupledContrastive(TupleLoss):
         self.temperature = temperature
         self.sigma = sigma
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         similarities = to_similarities(distances, self.distance)
         counts = contrasted(pairs)
         pull = similarities / self.temperature
@@ -75,7 +77,7 @@ class DecoupledContrastive(TupleLoss):
         push = log_sum_exp(similarities / self.temperature, pairs.negative_weights)
         return mean_per_anchor(push[:, None] - pull, counts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature, "sigma": self.sigma}
 
 

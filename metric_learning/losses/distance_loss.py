@@ -1,14 +1,16 @@
 """What the losses on distances share: anchors compared with references once, and tuples chosen once."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import keras
 import tensorflow as tf
 
 from metric_learning.distances import check_distance, check_from_zero, pairwise
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.relations import relate
-from metric_learning.tuples import all_pairs, to_pairs
+from metric_learning.relations import Relations, relate
+from metric_learning.tuples import AnyMiner, Pairs, Selection, all_pairs, to_pairs
+from metric_learning.types import TensorLike
 
 
 class Comparison(NamedTuple):
@@ -31,8 +33,16 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    labels, embeddings, *, distance, ref_labels=None, ref_embeddings=None, ids=None, ref_ids=None, relate=relate
-):
+    labels: TensorLike,
+    embeddings: TensorLike,
+    *,
+    distance: str,
+    ref_labels: TensorLike | None = None,
+    ref_embeddings: TensorLike | None = None,
+    ids: TensorLike | None = None,
+    ref_ids: TensorLike | None = None,
+    relate: Callable[..., Relations] = relate,
+) -> Comparison:
     """Measures the distances of a batch and relates its labels.
 
     Args:
@@ -58,8 +68,10 @@ def compare(
     distances = pairwise(embeddings, ref_embeddings, distance=distance)
     relations = relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
     # The shapes that are known are written down, so that XLA and the miners see static ones.
-    related = [None if part is None else tf.ensure_shape(part, distances.shape) for part in relations]
-    return Comparison(distances, *related, embeddings, ref_embeddings, labels, ref_labels)
+    positive_mask, negative_mask, grades = (
+        None if part is None else tf.ensure_shape(part, distances.shape) for part in relations
+    )
+    return Comparison(distances, positive_mask, negative_mask, grades, embeddings, ref_embeddings, labels, ref_labels)
 
 
 class DistanceLoss(EmbeddingLoss):
@@ -78,17 +90,29 @@ class DistanceLoss(EmbeddingLoss):
             compared with negatives.
     """
 
+    distance: str
     takes_references = True
     takes_grades = False
     can_be_packed = True
     can_be_packed_in_pairs = False
 
-    def __init__(self, *, distance, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self, *, distance: str, reduction: str | None = "sum_over_batch_size", name: str | None = None
+    ) -> None:
         check_distance(distance)
         super().__init__(reduction=reduction, name=name)
         self.distance = distance
 
-    def call(self, labels, embeddings, *, ref_labels=None, ref_embeddings=None, ids=None, ref_ids=None):
+    def call(
+        self,
+        labels: TensorLike,
+        embeddings: TensorLike,
+        *,
+        ref_labels: TensorLike | None = None,
+        ref_embeddings: TensorLike | None = None,
+        ids: TensorLike | None = None,
+        ref_ids: TensorLike | None = None,
+    ) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss.
 
         Args:
@@ -106,17 +130,17 @@ class DistanceLoss(EmbeddingLoss):
         references = {"ref_labels": ref_labels, "ref_embeddings": ref_embeddings, "ids": ids, "ref_ids": ref_ids}
         return self.values(compare(labels, embeddings, distance=self.distance, relate=self.relate, **references))
 
-    def relate(self, labels, ref_labels, *, ids, ref_ids):
+    def relate(self, labels: TensorLike, ref_labels: TensorLike, *, ids: TensorLike, ref_ids: TensorLike) -> Relations:
         """The relations of anchors and references, for losses that do not compare all of them with all."""
         return relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
 
-    def values(self, comparison):
+    def values(self, comparison: Comparison) -> tf.Tensor:
         """The values of `call`, [B], of a Comparison."""
         return self.per_anchor(
             comparison.distances, comparison.positive_mask, comparison.negative_mask, **self.context(comparison)
         )
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """What the loss looks at besides distances and masks, or the tuples chosen from them.
 
         Args:
@@ -128,15 +152,18 @@ class DistanceLoss(EmbeddingLoss):
         """
         return {"grades": comparison.grades} if self.takes_grades else {}
 
-    def per_anchor(self, distances, positive_mask, negative_mask, **context):
+    # Subclasses take what their `context` names. Only with `*_` besides does a type checker let them choose.
+    def per_anchor(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor, *_: Any, **context: Any
+    ) -> tf.Tensor:
         """[B, M] distances and masks, and what `context` names, to one value per anchor [B]."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"distance": self.distance}
 
 
-def check_miner(miner, distance):
+def check_miner(miner: object, distance: str) -> None:
     """Raises ValueError unless the miner, or None, can be called with distances of that name and masks."""
     if isinstance(miner, type):
         raise ValueError(f"miner must be an object, such as {miner.__name__}(); got the class {miner.__name__}")
@@ -166,20 +193,29 @@ class TupleLoss(DistanceLoss):
         name: as in Keras.
     """
 
-    def __init__(self, *, distance, miner=None, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        distance: str,
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         super().__init__(distance=distance, reduction=reduction, name=name)
         check_miner(miner, distance)
         self.miner = miner
 
-    def per_anchor(self, distances, positive_mask, negative_mask, **context):
+    def per_anchor(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor, **context: Any
+    ) -> tf.Tensor:
         """Lets the miner choose, all pairs without one, and hands on its choice; no subclass has one of its own."""
         if self.miner is None:
-            selection = all_pairs(positive_mask, negative_mask)
+            selection: Selection = all_pairs(positive_mask, negative_mask)
         else:
             selection = self.miner(distances, positive_mask, negative_mask)
         return self.cost_of_tuples(distances, selection, **context)
 
-    def cost_of_tuples(self, distances, selection, **context):
+    def cost_of_tuples(self, distances: tf.Tensor, selection: Selection, *_: Any, **context: Any) -> tf.Tensor:
         """[B, M] distances and the tuples chosen from them to one value per anchor [B]: here that of their pairs.
 
         Args:
@@ -189,15 +225,15 @@ class TupleLoss(DistanceLoss):
         """
         return self.cost_of_pairs(distances, to_pairs(selection, tf.shape(distances)[1]), **context)
 
-    def cost_of_pairs(self, distances, pairs, **context):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, *_: Any, **context: Any) -> tf.Tensor:
         """[B, M] distances and Pairs to one value per anchor [B]; a pair of several tuples counts several times."""
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"miner": self.miner}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         # Keras rebuilds the loss, but leaves the miner that it holds in its saved form.
         if isinstance(config.get("miner"), dict):
             config = config | {"miner": keras.saving.deserialize_keras_object(config["miner"])}

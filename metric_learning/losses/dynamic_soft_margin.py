@@ -1,11 +1,13 @@
 """Dynamic soft margin loss: triplets weighed by how hard they are among those seen so far."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_positive, check_whole
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import Pairs, at, mean_per_anchor, through_columns
+from metric_learning.tuples import AnyMiner, Pairs, Selection, at, mean_per_anchor, through_columns
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -55,14 +57,14 @@ class DynamicSoftMargin(TupleLoss):
     def __init__(
         self,
         *,
-        span=2.0,
-        num_bins=512,
-        momentum=0.01,
-        distance="euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        span: float = 2.0,
+        num_bins: int = 512,
+        momentum: float = 0.01,
+        distance: str = "euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(span=span)
         check_whole(2, num_bins=num_bins)
         if not 0.0 < momentum <= 1.0:
@@ -73,7 +75,7 @@ class DynamicSoftMargin(TupleLoss):
         self.momentum = momentum
         self.layers = [MovingHistogram(num_bins)]
 
-    def cost_of_tuples(self, distances, selection):
+    def cost_of_tuples(self, distances: tf.Tensor, selection: Selection) -> tf.Tensor:
         if isinstance(selection, Pairs):
             positive, negative = selection
             nearest = tf.reduce_min(tf.where(negative > 0.0, distances, float("inf")), axis=1, keepdims=True)
@@ -110,7 +112,7 @@ class DynamicSoftMargin(TupleLoss):
 
         return tf.stop_gradient(through_columns(weights > 0.0, add, tf.zeros([self.num_bins]))[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"span": self.span, "num_bins": self.num_bins, "momentum": self.momentum}
 
 
@@ -122,7 +124,7 @@ class MovingHistogram(keras.layers.Layer):
         num_bins: of the histogram.
     """
 
-    def __init__(self, num_bins, *, dtype="float32", **options):
+    def __init__(self, num_bins: int, *, dtype: str = "float32", **options: Any) -> None:
         super().__init__(dtype=dtype, **options)
         self.num_bins = num_bins
         # All replicas see the whole batch and so agree; the mean is one of them.
@@ -131,7 +133,7 @@ class MovingHistogram(keras.layers.Layer):
         )
         self.built = True
 
-    def update(self, counts, momentum):
+    def update(self, counts: tf.Tensor, momentum: float) -> None:
         """Moves the shares towards those of `counts`, the first ones all the way, and returns them.
 
         Counts that are all zero, or no numbers, as those of a broken encoder, leave the shares as they are.
@@ -145,5 +147,5 @@ class MovingHistogram(keras.layers.Layer):
         self.shares.assign(after)
         return after
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_bins": self.num_bins}

@@ -1,7 +1,12 @@
 """What all losses are: a Keras loss on integer labels and embeddings, with one value per anchor."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
+
+from metric_learning.types import TensorLike
 
 # The name scope in which Keras calls the losses of `compile`, also those inside functions and of several outputs.
 IN_COMPILE = "compile_loss"
@@ -23,16 +28,16 @@ class EmbeddingLoss(keras.losses.Loss):
         takes_references: whether `call` takes `ref_labels`, `ref_embeddings`, `ids` and `ref_ids`.
     """
 
-    distance = None
+    distance: str | None = None
     takes_references = False
 
-    def __init__(self, *, reduction="sum_over_batch_size", name=None):
+    def __init__(self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         super().__init__(name=name, reduction=reduction)
-        self.layers = []
+        self.layers: list[keras.layers.Layer] = []
         # Keras' own reduction, which knows masks, weights and replicas, for values that are there already.
         self._reduce = _Reduction(name="reduction", reduction=reduction)
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int, class_names: Sequence[str] | None = None) -> None:
         """Tells the loss what it is going to meet; one that learns makes its variables now, in the current scope.
 
         Args:
@@ -44,7 +49,9 @@ class EmbeddingLoss(keras.losses.Loss):
             self.layers = [type(layer).from_config(layer.get_config()) for layer in self.layers]
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns of what it cannot read
-    def __call__(self, labels, embeddings, sample_weight=None, **references):
+    def __call__(
+        self, labels: TensorLike, embeddings: TensorLike, sample_weight: TensorLike | None = None, **references: Any
+    ) -> tf.Tensor:
         """The reduced loss.
 
         Args:
@@ -67,15 +74,15 @@ class EmbeddingLoss(keras.losses.Loss):
             )
         return self.reduce(self.call(labels, embeddings, **references), sample_weight)
 
-    def learns(self):
+    def learns(self) -> bool:
         """Whether there is something to train in it."""
         return any(layer.trainable_variables for layer in self.layers)
 
-    def reduce(self, values, sample_weight=None):
+    def reduce(self, values: tf.Tensor, sample_weight: TensorLike | None = None) -> tf.Tensor:
         """The values of `call`, [B], weighted and reduced as Keras does."""
         return self._reduce(values, values, sample_weight)
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss."""
         raise NotImplementedError
 
@@ -85,7 +92,7 @@ class _Reduction(keras.losses.Loss):
         return y_pred
 
 
-def as_embeddings(embeddings):
+def as_embeddings(embeddings: TensorLike) -> tf.Tensor:
     """The embeddings as a float32 matrix, whatever the precision policy.
 
     Raises:

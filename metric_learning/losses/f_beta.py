@@ -1,5 +1,7 @@
 """F-beta loss: precision against recall, on soft counts."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -37,17 +39,17 @@ class FBeta(PredictionLoss):
 
     activations = ("sigmoid",)
 
-    def __init__(self, *, beta=1.0, **shared):
+    def __init__(self, *, beta: float = 1.0, **shared: Any) -> None:
         check_positive(beta=beta)
         self.beta = beta
         super().__init__(**shared)
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         targets = counts * targets
         found = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(found, self.elementwise(targets, counts * self.activate(logits)), 0.0)
 
-    def elementwise(self, y_true, y_pred, axis=-1):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, axis: int = -1) -> tf.Tensor:
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         square = self.beta**2
         true_positives = ops.sum(y_true * y_pred, axis=axis)
@@ -56,5 +58,5 @@ class FBeta(PredictionLoss):
         total = (1.0 + square) * true_positives + wrong
         return wrong / ops.where(total > 0.0, total, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"beta": self.beta}

@@ -1,5 +1,7 @@
 """FastAP: average precision from histograms of the distances."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -45,13 +47,20 @@ class FastAp(DistanceLoss):
     https://openaccess.thecvf.com/content_CVPR_2019/html/Cakir_Deep_Metric_Learning_to_Rank_CVPR_2019_paper.html
     """
 
-    def __init__(self, *, num_bins=10, distance="cosine", reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        num_bins: int = 10,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_whole(1, num_bins=num_bins)
         check_choice(["cosine"], distance=distance)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.num_bins = num_bins
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         positives, negatives = soft_histograms(
             distances, [positive_mask, negative_mask], high=2.0, num_bins=self.num_bins
         )
@@ -62,5 +71,5 @@ class FastAp(DistanceLoss):
         num_positives = tf.reduce_sum(tf.cast(positive_mask, tf.float32), axis=1)
         return mean_of_anchors(missed / tf.maximum(num_positives, 1.0), num_positives > 0.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_bins": self.num_bins}

@@ -1,5 +1,7 @@
 """Focal losses: cross entropies that care less about columns that are nearly right."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -44,17 +46,19 @@ class BinaryFocalCrossentropy(PredictionLoss):
     activations = ("sigmoid",)
     columnwise = True
 
-    def __init__(self, *, gamma=2.0, alpha=None, label_smoothing=0.0, **shared):
+    def __init__(
+        self, *, gamma: float = 2.0, alpha: float | None = None, label_smoothing: float = 0.0, **shared: Any
+    ) -> None:
         _check_focal(gamma, label_smoothing)
         if alpha is not None:
             check_within(0.0, 1.0, alpha=alpha)
         self.gamma, self.alpha, self.label_smoothing = gamma, alpha, label_smoothing
         super().__init__(**shared)
 
-    def cost_of_columns(self, targets, logits):
+    def cost_of_columns(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return self.elementwise(targets[..., None], logits[..., None], from_logits=True)
 
-    def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, from_logits: bool = False, axis: int = -1) -> tf.Tensor:
         if not from_logits:
             return keras.losses.binary_focal_crossentropy(
                 y_true,
@@ -74,7 +78,7 @@ class BinaryFocalCrossentropy(PredictionLoss):
             costs *= y_true * self.alpha + (1.0 - y_true) * (1.0 - self.alpha)
         return ops.mean(costs, axis=axis)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"gamma": self.gamma, "alpha": self.alpha, "label_smoothing": self.label_smoothing}
         return super().get_config() | own
 
@@ -110,18 +114,18 @@ class CategoricalFocalCrossentropy(PredictionLoss):
 
     only_classes = True
 
-    def __init__(self, *, gamma=2.0, alpha=1.0, label_smoothing=0.0, **shared):
+    def __init__(self, *, gamma: float = 2.0, alpha: float = 1.0, label_smoothing: float = 0.0, **shared: Any) -> None:
         _check_focal(gamma, label_smoothing)
         if not alpha > 0:
             raise ValueError(f"alpha must be above 0; got {alpha}")
         self.gamma, self.alpha, self.label_smoothing = gamma, alpha, label_smoothing
         super().__init__(**shared)
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         has_class = tf.reduce_any(targets > 0.0, axis=1)
         return tf.where(has_class, self.elementwise(shares(targets), logits, from_logits=True), 0.0)
 
-    def elementwise(self, y_true, y_pred, from_logits=False, axis=-1):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor, from_logits: bool = False, axis: int = -1) -> tf.Tensor:
         y_true = smoothed(y_true, self.label_smoothing, axis)
         if not from_logits:
             return keras.losses.categorical_focal_crossentropy(
@@ -131,7 +135,7 @@ class CategoricalFocalCrossentropy(PredictionLoss):
         costs = -y_true * _powers(-ops.expm1(logs), self.gamma) * logs
         return self.alpha * ops.sum(costs, axis=axis)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"gamma": self.gamma, "alpha": self.alpha, "label_smoothing": self.label_smoothing}
         return super().get_config() | own
 

@@ -1,11 +1,13 @@
 """Generalized lifted structure loss: all positives of an anchor against all its negatives, through soft maxima."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
+from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -46,25 +48,25 @@ class GeneralizedLiftedStructure(TupleLoss):
     def __init__(
         self,
         *,
-        margin=1.0,
-        scale=1.0,
-        distance="euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 1.0,
+        scale: float = 1.0,
+        distance: str = "euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         check_positive(scale=scale)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.scale = scale
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         positive, negative = distinct(pairs)
         farthest = log_sum_exp(self.scale * distances, positive)
         nearest = log_sum_exp(self.scale * (self.margin - distances), negative)
         valid = tf.reduce_any(positive > 0.0, axis=1) & tf.reduce_any(negative > 0.0, axis=1)
         return mean_of_anchors(tf.nn.relu(farthest + nearest) / self.scale, valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "scale": self.scale}

@@ -29,13 +29,13 @@ class Hinge(PredictionLoss):
     activations = ("none",)
     columnwise = True
 
-    def usual_bias(self):
+    def usual_bias(self) -> float:
         return _usual_bias(self)
 
-    def cost_of_columns(self, targets, logits):
+    def cost_of_columns(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return _hinges(targets, logits)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return keras.losses.hinge(y_true, y_pred)
 
 
@@ -54,13 +54,13 @@ class SquaredHinge(PredictionLoss):
     activations = ("none",)
     columnwise = True
 
-    def usual_bias(self):
+    def usual_bias(self) -> float:
         return _usual_bias(self)
 
-    def cost_of_columns(self, targets, logits):
+    def cost_of_columns(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         return tf.square(_hinges(targets, logits))
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return keras.losses.squared_hinge(y_true, y_pred)
 
 
@@ -86,12 +86,12 @@ class CategoricalHinge(PredictionLoss):
 
     only_classes = True
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         right = masked_mean(logits, targets, axis=1)
         wrong = tf.reduce_max((1.0 - targets) * logits, axis=1)
         return tf.nn.relu(wrong - right + 1.0)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         return keras.losses.categorical_hinge(y_true, y_pred)
 
 

@@ -1,5 +1,7 @@
 """Histogram loss: how likely a negative pair is more alike than a positive pair."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -46,13 +48,20 @@ class Histogram(DistanceLoss):
 
     can_be_packed_in_pairs = True
 
-    def __init__(self, *, num_bins=100, distance="cosine", reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        num_bins: int = 100,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_whole(1, num_bins=num_bins)
         check_choice(["cosine"], distance=distance)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.num_bins = num_bins
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         positives, negatives = soft_histograms(
             distances, [positive_mask, negative_mask], high=2.0, num_bins=self.num_bins
         )
@@ -64,5 +73,5 @@ class Histogram(DistanceLoss):
         less_alike = tf.cumsum(shares, reverse=True)
         return share_mean(tf.linalg.matvec(negatives, less_alike), num_negatives)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_bins": self.num_bins}

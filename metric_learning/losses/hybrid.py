@@ -1,5 +1,8 @@
 """Hybrid loss: several losses at once."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
@@ -7,6 +10,7 @@ from metric_learning.checks import check_not_negative
 from metric_learning.distances import shared_distances
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.steps import current_step
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -39,7 +43,13 @@ class Hybrid(EmbeddingLoss):
         0.3125
     """
 
-    def __init__(self, parts, *, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         super().__init__(reduction=reduction, name=name)
         self.parts = [_checked(part) for part in parts]
         if not self.parts:
@@ -49,7 +59,7 @@ class Hybrid(EmbeddingLoss):
         self.distance = distances.pop() if len(distances) == 1 else None
         self._collect_layers()
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int, class_names: Sequence[str] | None = None) -> None:
         """Builds all parts; see `EmbeddingLoss.build`."""
         for part in self.parts:
             part["loss"].build(num_classes, embedding_dim, class_names)
@@ -59,7 +69,7 @@ class Hybrid(EmbeddingLoss):
         layers = [layer for part in self.parts for layer in part["loss"].layers]
         self.layers = list({id(layer): layer for layer in layers}.values())
 
-    def call(self, labels, embeddings, **references):
+    def call(self, labels: TensorLike, embeddings: TensorLike, **references: Any) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss; arguments as the parts take them."""
         embeddings = as_embeddings(embeddings)
         if references.get("ref_embeddings") is not None:
@@ -77,11 +87,11 @@ class Hybrid(EmbeddingLoss):
         weight = part["weight"]
         return tf.cast(weight(current_step()), tf.float32) if callable(weight) else weight
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"parts": [dict(part) for part in self.parts]}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         # Keras rebuilds the hybrid, but leaves what it holds in its saved form.
         parts = [
             {

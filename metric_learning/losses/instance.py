@@ -1,5 +1,7 @@
 """Instance loss: every row is recognised among all rows of the batch."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -50,13 +52,20 @@ class Instance(DistanceLoss):
     Loss", TOMM 2020, https://arxiv.org/abs/1711.05535.
     """
 
-    def __init__(self, *, scale=64.0, distance="cosine", reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        scale: float = 64.0,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(scale=scale)
         check_choice(("cosine",), distance=distance)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.scale = scale
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         # Distances instead of cosines, which a softmax takes the same, as the own row's 0 keeps small costs exact.
         logits = -self.scale * distances
         # Neither positive nor negative is the own row alone.
@@ -64,5 +73,5 @@ class Instance(DistanceLoss):
         costs = log_sum_exp(logits, tf.ones_like(logits))[:, None] - logits
         return mean_of_anchors(masked_mean(costs, is_target, axis=1), tf.reduce_any(is_target, axis=1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale}

@@ -1,11 +1,13 @@
 """Intra-pair variance loss: similarities of positives, and those of negatives, that differ little from their mean."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -50,13 +52,13 @@ class IntraPairVariance(TupleLoss):
     def __init__(
         self,
         *,
-        positive_slack=0.01,
-        negative_slack=0.01,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        positive_slack: float = 0.01,
+        negative_slack: float = 0.01,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(positive_slack=positive_slack, negative_slack=negative_slack)
         if distance != "cosine":
             raise ValueError(f"distance must be cosine for the intra-pair variance loss; got {distance!r}")
@@ -64,7 +66,7 @@ class IntraPairVariance(TupleLoss):
         self.positive_slack = positive_slack
         self.negative_slack = negative_slack
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         similarities = 1.0 - distances
         positive_mean, negative_mean = (_mean_of_batch(similarities, weights) for weights in pairs)
         low = tf.nn.relu((1.0 - self.positive_slack) * positive_mean - similarities)
@@ -73,7 +75,7 @@ class IntraPairVariance(TupleLoss):
             tf.square(high), pairs.negative_weights
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"positive_slack": self.positive_slack, "negative_slack": self.negative_slack}
 
 

@@ -1,6 +1,7 @@
 """Large-margin softmax: classification in which the angle to the own class counts several times."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -62,16 +63,16 @@ class LargeMarginSoftmax(ClassLoss):
     def __init__(
         self,
         *,
-        margin=4,
-        scale=1.0,
-        softening=0.0,
-        softening_start=None,
-        softening_decay=0.12,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: int = 4,
+        scale: float = 1.0,
+        softening: float = 0.0,
+        softening_start: float | None = None,
+        softening_decay: float = 0.12,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         if not (isinstance(margin, int) and margin >= 1):
             raise ValueError(f"margin must be a whole number from 1; got {margin!r}")
         check_positive(scale=scale)
@@ -85,25 +86,25 @@ class LargeMarginSoftmax(ClassLoss):
         self.softening_start = softening_start
         self.softening_decay = softening_decay
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         cosines = class_cosines(embeddings, class_vectors)
         softening = self.current_softening()
         softened = (softening * cosines + multiply_angle(cosines, self.margin)) / (softening + 1.0)
         logits = self.lengths(embeddings, class_vectors) * tf.where(targets > 0.0, softened, cosines)
         return cross_entropy(targets, self.scale * logits)
 
-    def lengths(self, embeddings, class_vectors):
+    def lengths(self, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         """What the cosines are multiplied by, something that broadcasts to [B, C]."""
         return lengths_of(embeddings)[:, None] * lengths_of(class_vectors)[None, :]
 
-    def current_softening(self):
+    def current_softening(self) -> float | tf.Tensor:
         """Lambda at this step."""
         if self.softening_start is None:
             return self.softening
         step = tf.cast(current_step(), tf.float32)
         return tf.maximum(self.softening_start / (1.0 + self.softening_decay * step), self.softening)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "scale": self.scale,
@@ -113,12 +114,12 @@ class LargeMarginSoftmax(ClassLoss):
         }
 
 
-def lengths_of(rows):
+def lengths_of(rows: tf.Tensor) -> tf.Tensor:
     """|x| of each row, with gradient x / |x|, and 0 where x is 0."""
     return tf.reduce_sum(rows * tf.stop_gradient(normalize(rows)), axis=1)
 
 
-def multiply_angle(cosines, times):
+def multiply_angle(cosines: tf.Tensor, times: int) -> tf.Tensor:
     """psi(t) of `LargeMarginSoftmax` from cos t: it starts as cos(times t) and goes on falling until t is pi."""
     # cos(n t) is a polynomial of cos t (Chebyshev's), so no arccos is needed, whose slope is infinite at 1 and -1.
     before, multiplied = tf.ones_like(cosines), cosines

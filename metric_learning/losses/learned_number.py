@@ -1,5 +1,7 @@
 """A number that a loss learns along with the encoder, such as a temperature."""
 
+from typing import Any
+
 import keras
 
 
@@ -11,11 +13,11 @@ class LearnedNumber(keras.layers.Layer):
         initial: where it begins.
     """
 
-    def __init__(self, initial, *, dtype="float32", **options):
+    def __init__(self, initial: float, *, dtype: str = "float32", **options: Any) -> None:
         super().__init__(dtype=dtype, **options)
         self.initial = initial
         self.number = self.add_weight(shape=(1,), initializer=keras.initializers.Constant(initial), name="number")
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"initial": self.initial}

@@ -1,11 +1,13 @@
 """Lifted structure loss: each positive pair against all negatives of both its ends."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
-from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import log_sum_exp, share_mean
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
+from metric_learning.tuples import AnyMiner, Pairs, log_sum_exp, share_mean
 
 # Stands for log 0 where no negative is; below any log-sum, and finite, so that differences stay numbers.
 NOTHING = -1e30
@@ -56,26 +58,26 @@ class LiftedStructure(TupleLoss):
     def __init__(
         self,
         *,
-        margin=1.0,
-        scale=1.0,
-        distance="euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 1.0,
+        scale: float = 1.0,
+        distance: str = "euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         check_positive(scale=scale)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.margin = margin
         self.scale = scale
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """Which references are the anchors themselves, [B, M] boolean; None where all are, in their order."""
         if comparison.ref_embeddings is None:
             return {"own": None}
         return {"own": ~(comparison.positive_mask | comparison.negative_mask)}
 
-    def cost_of_pairs(self, distances, pairs, own):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, own: tf.Tensor) -> tf.Tensor:
         nearness = self.scale * (self.margin - distances)
         of_anchors = _log_sum(nearness, pairs.negative_weights)
         of_references = of_anchors
@@ -87,7 +89,7 @@ class LiftedStructure(TupleLoss):
         weights = pairs.positive_weights
         return share_mean(tf.reduce_sum(weights * costs, axis=1), tf.reduce_sum(weights))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "scale": self.scale}
 
 

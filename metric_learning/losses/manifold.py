@@ -1,5 +1,7 @@
 """Manifold similarity: proxies compared along random walks through the batch instead of along straight lines."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -65,17 +67,17 @@ class Manifold(ClassLoss):
     def __init__(
         self,
         *,
-        num_proxies=None,
-        context_weight=1.0,
-        walk=0.8,
-        temperature=0.5,
-        margin=0.0005,
-        seed=0,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        num_proxies: int | None = None,
+        context_weight: float = 1.0,
+        walk: float = 0.8,
+        temperature: float = 0.5,
+        margin: float = 0.0005,
+        seed: int = 0,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         if num_proxies is not None and num_proxies < 2:
             raise ValueError(f"num_proxies must be at least 2; got {num_proxies}")
         check_not_negative(context_weight=context_weight, margin=margin)
@@ -90,19 +92,19 @@ class Manifold(ClassLoss):
         self.seed = seed
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
 
-    def make_layers(self):
+    def make_layers(self) -> list[keras.layers.Layer]:
         if self.num_proxies is not None and self.num_proxies > self.num_classes:
             raise ValueError(f"num_proxies must be at most num_classes={self.num_classes}; got {self.num_proxies}")
         return [ClassVectors(self.num_proxies or self.num_classes, self.embedding_dim)]
 
-    def proxies_of_classes(self):
+    def proxies_of_classes(self) -> np.ndarray:
         """[C, K] float32, 1 where a proxy stands for a class; each stands for about as many."""
         if self.num_proxies is None:
             return np.eye(self.num_classes, dtype=np.float32)
         shuffled = np.random.default_rng(self.seed).permutation(self.num_classes)
         return np.eye(self.num_proxies, dtype=np.float32)[shuffled % self.num_proxies]
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         own = tf.matmul(targets, self.proxies_of_classes()) > 0.0
         count = own.shape[1]
         reached = self.walks(tf.concat([embeddings, class_vectors], axis=0))
@@ -112,7 +114,7 @@ class Manifold(ClassLoss):
         # Comparisons with NaN are false, so that broken rows would look solved.
         return tf.where(tf.reduce_all(tf.math.is_finite(reached)), values, float("nan"))
 
-    def walks(self, nodes):
+    def walks(self, nodes: tf.Tensor) -> tf.Tensor:
         """F: [nodes, nodes], symmetric."""
         rows = normalize(nodes)
         cosines = tf.nn.relu(tf.matmul(rows, rows, transpose_b=True))
@@ -125,13 +127,13 @@ class Manifold(ClassLoss):
         reached = (1.0 - self.walk) * tf.linalg.inv(tf.where(is_finite, system, itself))
         return tf.where(is_finite, reached, float("nan"))
 
-    def rank(self, similarities, own):
+    def rank(self, similarities: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
         """[B, K] similarities to the proxies to one value per row."""
         violations = similarities - masked_mean(similarities, own, axis=1)[:, None] + self.margin
         ahead = ~own & (violations >= 0.0) & tf.reduce_any(own, axis=1, keepdims=True)
         return log_sum_exp(violations, tf.cast(ahead, tf.float32), plus_one=True)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_proxies": self.num_proxies,
             "context_weight": self.context_weight,

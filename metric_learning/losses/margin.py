@@ -1,13 +1,17 @@
 """Margin loss: positives within a boundary and negatives beyond it, the boundary being learned."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_choice, check_not_negative
 from metric_learning.distances import FROM_ZERO
 from metric_learning.losses.class_loss import ClassVectors, as_classes, nan_outside
-from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import Pairs, mean_of_anchors, share_mean, to_pairs
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
+from metric_learning.tuples import AnyMiner, Pairs, Selection, mean_of_anchors, share_mean, to_pairs
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -60,17 +64,17 @@ class Margin(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.2,
-        boundary=1.2,
-        learned="one",
-        boundary_weight=0.0,
-        num_classes=None,
-        average="active",
-        distance="euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.2,
+        boundary: float = 1.2,
+        learned: str = "one",
+        boundary_weight: float = 0.0,
+        num_classes: int | None = None,
+        average: str = "active",
+        distance: str = "euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin, boundary_weight=boundary_weight)
         check_choice(("none", "one", "per_class"), learned=learned)
         check_average(average)
@@ -85,14 +89,14 @@ class Margin(TupleLoss):
         self.learned = learned
         self.can_be_packed = learned != "per_class"
         self.boundary_weight = boundary_weight
-        self.num_classes = None
+        self.num_classes: int | None = None
         self.average = average
         if learned == "one":
             self.layers = self._make_layers(1)
         if num_classes is not None:
             self.build(num_classes, None)
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int | None, class_names: Sequence[str] | None = None) -> None:
         """Makes the boundaries; see `EmbeddingLoss.build`.
 
         Raises:
@@ -114,7 +118,7 @@ class Margin(TupleLoss):
     def _make_layers(self, count):
         return [ClassVectors(count, 1, keras.initializers.Constant(self.boundary))]
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """The boundary of each anchor, [B, 1], or [1, 1] where all have one."""
         if self.learned == "none":
             return {"boundaries": tf.constant([[self.boundary]], tf.float32)}
@@ -125,7 +129,7 @@ class Margin(TupleLoss):
         boundaries = tf.convert_to_tensor(self.layers[0].vectors)
         return {"boundaries": boundaries if self.learned == "one" else rows_of_labels(boundaries, comparison.labels)}
 
-    def cost_of_tuples(self, distances, selection, boundaries):
+    def cost_of_tuples(self, distances: tf.Tensor, selection: Selection, boundaries: tf.Tensor) -> tf.Tensor:
         positive, negative = to_pairs(selection, tf.shape(distances)[1])
         if isinstance(selection, Pairs):  # each counts once for every triplet that it is part of
             num_positives, num_negatives = (tf.reduce_sum(part, axis=1, keepdims=True) for part in (positive, negative))
@@ -146,7 +150,7 @@ class Margin(TupleLoss):
         valid = tf.reduce_any(positive + negative > 0.0, axis=1)
         return values + self.boundary_weight * mean_of_anchors(of_anchors, valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "boundary": self.boundary,
@@ -157,7 +161,7 @@ class Margin(TupleLoss):
         }
 
 
-def rows_of_labels(table, labels):
+def rows_of_labels(table: tf.Tensor, labels: TensorLike) -> tf.Tensor:
     """The rows [B, T] of a table [C, T] that the labels name; of multi-hot or graded labels the weighted mean.
 
     Raises:

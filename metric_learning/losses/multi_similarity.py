@@ -1,11 +1,14 @@
 """Multi-similarity loss: the hardest positives and negatives weigh most, on both sides of a threshold."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.distances import check_similarity, to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp
+from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -51,14 +54,14 @@ class MultiSimilarity(TupleLoss):
     def __init__(
         self,
         *,
-        positive_scale=2.0,
-        negative_scale=50.0,
-        base=1.0,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        positive_scale: float = 2.0,
+        negative_scale: float = 50.0,
+        base: float = 1.0,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(positive_scale=positive_scale, negative_scale=negative_scale)
         check_similarity(distance, "base=-1", base=base)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
@@ -66,14 +69,14 @@ class MultiSimilarity(TupleLoss):
         self.negative_scale = negative_scale
         self.base = base
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         pairs = distinct(pairs)
         above = to_similarities(distances, self.distance) - self.base
         pull = log_sum_exp(-self.positive_scale * above, pairs.positive_weights, plus_one=True)
         push = log_sum_exp(self.negative_scale * above, pairs.negative_weights, plus_one=True)
         return pull / self.positive_scale + push / self.negative_scale
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "positive_scale": self.positive_scale,
             "negative_scale": self.negative_scale,

@@ -1,5 +1,7 @@
 """N-pairs loss: a positive against one row of every other class."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.embedding_loss import as_embeddings
 from metric_learning.relations import Relations, as_labels, relate
 from metric_learning.tuples import log_sum_exp, masked_mean, mean_of_anchors
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -62,14 +65,14 @@ class NPairs(DistanceLoss):
     def __init__(
         self,
         *,
-        one_per_class=True,
-        symmetric=False,
-        l2_weight=0.0,
-        scale=1.0,
-        distance="dot",
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        one_per_class: bool = True,
+        symmetric: bool = False,
+        l2_weight: float = 0.0,
+        scale: float = 1.0,
+        distance: str = "dot",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(l2_weight=l2_weight)
         check_positive(scale=scale)
         super().__init__(distance=distance, reduction=reduction, name=name)
@@ -78,14 +81,14 @@ class NPairs(DistanceLoss):
         self.l2_weight = l2_weight
         self.scale = scale
 
-    def call(self, labels, embeddings, **references):
+    def call(self, labels: TensorLike, embeddings: TensorLike, **references: Any) -> tf.Tensor:
         """As `DistanceLoss.call`; with one_per_class references are numbered within their class too."""
         values = super().call(labels, embeddings, **references)
         if self.l2_weight:
             values += self.l2_weight * tf.reduce_sum(tf.square(as_embeddings(embeddings)), axis=1)
         return values
 
-    def relate(self, labels, ref_labels, *, ids, ref_ids):
+    def relate(self, labels: TensorLike, ref_labels: TensorLike, *, ids: TensorLike, ref_ids: TensorLike) -> Relations:
         if not self.one_per_class:
             return super().relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
         if as_labels(labels).shape.rank == 2:
@@ -94,7 +97,9 @@ class NPairs(DistanceLoss):
         is_candidate = _one_per_class(labels, ref_labels, self.symmetric)
         return Relations(positive_mask & is_candidate, negative_mask & is_candidate)
 
-    def per_anchor(self, distances, positive_mask, negative_mask, grades):
+    def per_anchor(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor, grades: tf.Tensor | None
+    ) -> tf.Tensor:
         logits = self.scale * to_similarities(distances, self.distance)
         shares = tf.cast(positive_mask, tf.float32)
         if grades is not None:
@@ -103,7 +108,7 @@ class NPairs(DistanceLoss):
         costs = masked_mean(everything[:, None] - logits, shares, axis=1)
         return mean_of_anchors(costs, tf.reduce_any(positive_mask, axis=1) & tf.reduce_any(negative_mask, axis=1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "one_per_class": self.one_per_class,
             "symmetric": self.symmetric,

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ import numpy as np
 PART_LENGTHS = (3, 4, 5)
 
 
-def vectors_of_names(names, dim):
+def vectors_of_names(names: Sequence[str], dim: int) -> np.ndarray:
     """One unit vector a name: the sum of its words' unit vectors, normalized.
 
     A word is the sum of its own vector and those of its parts. These are drawn by hashing, a sign at one place, so that

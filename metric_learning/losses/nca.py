@@ -1,11 +1,13 @@
 """Neighbourhood components analysis: a random neighbor should be of the same class."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import distinct, log_sum_exp, mean_of_anchors
+from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -47,28 +49,28 @@ class Nca(TupleLoss):
     def __init__(
         self,
         *,
-        scale=1.0,
-        logarithm=False,
-        distance="squared_euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        scale: float = 1.0,
+        logarithm: bool = False,
+        distance: str = "squared_euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(scale=scale)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.scale = scale
         self.logarithm = logarithm
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         odds, valid = log_odds_of_error(-self.scale * distances, pairs)
         costs = tf.nn.softplus(odds) if self.logarithm else tf.sigmoid(odds)
         return mean_of_anchors(costs, valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale, "logarithm": self.logarithm}
 
 
-def log_odds_of_error(logits, pairs):
+def log_odds_of_error(logits: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
     """log(sum_n e^{x_n} / sum_p e^{x_p}) of each anchor, over distinct pairs.
 
     Args:

@@ -1,6 +1,9 @@
 """Normalised softmax: classification by the cosine with a vector per class."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.losses.class_loss import ClassLoss, class_cosines, cross_entropy
@@ -40,14 +43,20 @@ class NormalizedSoftmax(ClassLoss):
     """
 
     def __init__(
-        self, *, temperature=0.05, num_classes=None, embedding_dim=None, reduction="sum_over_batch_size", name=None
-    ):
+        self,
+        *,
+        temperature: float = 0.05,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.temperature = temperature
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         return cross_entropy(targets, class_cosines(embeddings, class_vectors) / self.temperature)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature}

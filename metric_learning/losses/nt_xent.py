@@ -1,12 +1,14 @@
 """NT-Xent loss: a positive must be picked out among the negatives."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import log_sum_exp, mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, log_sum_exp, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -54,19 +56,19 @@ class NtXent(TupleLoss):
     def __init__(
         self,
         *,
-        temperature=0.1,
-        other_positives=False,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        temperature: float = 0.1,
+        other_positives: bool = False,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.temperature = temperature
         self.other_positives = other_positives
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         logits = to_similarities(distances, self.distance) / self.temperature
         if not self.other_positives:
             return against_negatives(logits, logits, pairs)
@@ -74,11 +76,11 @@ class NtXent(TupleLoss):
         costs = log_sum_exp(logits, candidates)[:, None] - logits
         return mean_per_anchor(costs, contrasted(pairs))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature, "other_positives": self.other_positives}
 
 
-def against_negatives(positive_logits, negative_logits, pairs):
+def against_negatives(positive_logits: tf.Tensor, negative_logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
     """Shares the mean over the positives of log(1 + sum_n e^{negative - positive}) among the anchors.
 
     Args:
@@ -93,7 +95,7 @@ def against_negatives(positive_logits, negative_logits, pairs):
     return mean_per_anchor(tf.nn.softplus(rivals[:, None] - positive_logits), contrasted(pairs))
 
 
-def contrasted(pairs):
+def contrasted(pairs: Pairs) -> tf.Tensor:
     """The weights of the positive pairs, [B, M] float32, 0 where the anchor has no negative to hold them against."""
     exists = tf.reduce_any(pairs.negative_weights > 0.0, axis=1, keepdims=True)
     return pairs.positive_weights * tf.cast(exists, tf.float32)

@@ -1,5 +1,7 @@
 """P2SGrad: the cosine with the own class vector to 1, with all others to 0."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -47,15 +49,21 @@ class P2sGrad(ClassLoss):
     """
 
     def __init__(
-        self, *, others_weight=1.0, num_classes=None, embedding_dim=None, reduction="sum_over_batch_size", name=None
-    ):
+        self,
+        *,
+        others_weight: float = 1.0,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(others_weight=others_weight)
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.others_weight = others_weight
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         squares = tf.square(class_cosines(embeddings, class_vectors) - targets)
         return 0.5 * tf.reduce_sum(tf.where(targets > 0.0, squares, self.others_weight * squares), axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"others_weight": self.others_weight}

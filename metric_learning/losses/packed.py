@@ -1,5 +1,8 @@
 """Losses on tuples that are given: pairs, triplets and quadruplets as columns of one output, or apart."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
@@ -8,6 +11,7 @@ from metric_learning.losses.distance_loss import Comparison, DistanceLoss
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.quadruplet import Quadruplet
 from metric_learning.losses.triplet import Triplet
+from metric_learning.types import TensorLike
 
 WHAT_PARTS_ARE = {2: "[a|b]", 3: "[a|p|n]", 4: "[a|p|n1|n2]"}
 
@@ -47,7 +51,14 @@ class Packed(EmbeddingLoss):
         [0.0, 0.2]
     """
 
-    def __init__(self, loss, *, parts=3, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        loss: DistanceLoss,
+        *,
+        parts: int = 3,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         if parts not in WHAT_PARTS_ARE:
             known = ", ".join(f"{number} for {columns}" for number, columns in WHAT_PARTS_ARE.items())
             raise ValueError(f"parts must be {known}; got {parts}")
@@ -58,12 +69,12 @@ class Packed(EmbeddingLoss):
         self.distance = loss.distance
         self.layers = loss.layers
 
-    def build(self, num_classes, embedding_dim, class_names=None):
+    def build(self, num_classes: int, embedding_dim: int, class_names: Sequence[str] | None = None) -> None:
         """Builds the loss that it holds; see `EmbeddingLoss.build`."""
         self.loss.build(num_classes, embedding_dim, class_names)
         self.layers = self.loss.layers
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         embeddings = as_embeddings(embeddings)
         width = embeddings.shape[1]
         if width is None or width % self.parts:
@@ -74,17 +85,17 @@ class Packed(EmbeddingLoss):
         parts = tf.split(embeddings, self.parts, axis=1)
         return of_pairs(self.loss, labels, *parts) if self.parts == 2 else of_tuples(self.loss, *parts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"loss": self.loss, "parts": self.parts}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         if isinstance(config["loss"], dict):
             config = config | {"loss": keras.saving.deserialize_keras_object(config["loss"])}
         return cls(**config)
 
 
-def of_pairs(loss, same, first, second):
+def of_pairs(loss: DistanceLoss, same: TensorLike, first: TensorLike, second: TensorLike) -> tf.Tensor:
     """The values, [B], of a loss on pairs of rows.
 
     Args:
@@ -100,7 +111,13 @@ def of_pairs(loss, same, first, second):
     return _values(loss, first, distances, same, ~same)
 
 
-def of_tuples(loss, anchor, positive, negative, second_negative=None):
+def of_tuples(
+    loss: DistanceLoss,
+    anchor: TensorLike,
+    positive: TensorLike,
+    negative: TensorLike,
+    second_negative: TensorLike | None = None,
+) -> tf.Tensor:
     """The values, [B], of a loss on triplets or quadruplets of rows that are given apart.
 
     Args:
@@ -148,7 +165,7 @@ def _with_masks(to_positive, *to_negatives):
     return distances, *(tf.ensure_shape(mask, distances.shape) for mask in masks)
 
 
-def check_loss(loss, parts):
+def check_loss(loss: keras.losses.Loss, parts: int) -> None:
     """Raises ValueError unless the loss can be had from the distances within tuples of so many parts."""
     # One with a `call` of its own may need more than distances.
     known = isinstance(loss, DistanceLoss) and type(loss).call in (DistanceLoss.call, Triplet.call)

@@ -1,5 +1,7 @@
 """PNP: penalise the negatives before each positive."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -56,14 +58,14 @@ class Pnp(DistanceLoss):
     def __init__(
         self,
         *,
-        variant="Dq",
-        alpha=8.0,
-        b=2.0,
-        temperature=0.01,
-        distance="cosine",
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        variant: str = "Dq",
+        alpha: float = 8.0,
+        b: float = 2.0,
+        temperature: float = 0.01,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_choice(VARIANTS, variant=variant)
         check_positive(alpha=alpha, b=b, temperature=temperature)
         super().__init__(distance=distance, reduction=reduction, name=name)
@@ -72,7 +74,7 @@ class Pnp(DistanceLoss):
         self.b = b
         self.temperature = temperature
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         (before,), exists = soft_counts(distances, positive_mask, [negative_mask], self.temperature)
         return mean_over_positives(self._penalty(before), exists)
 
@@ -87,7 +89,7 @@ class Pnp(DistanceLoss):
             return tf.math.log1p(before)
         return -tf.math.expm1(-self.alpha * tf.math.log1p(before))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "variant": self.variant,
             "alpha": self.alpha,

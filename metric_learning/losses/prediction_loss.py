@@ -2,6 +2,8 @@
 
 import inspect
 import math
+from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -13,8 +15,14 @@ from metric_learning.losses.class_loss import ClassLoss, ClassVectors, class_cos
 from metric_learning.losses.distance_loss import compare
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.tuples import masked_mean
+from metric_learning.types import TensorLike
 
-ACTIVATIONS = {"none": lambda logits: logits, "sigmoid": tf.sigmoid, "softmax": tf.nn.softmax, "tanh": tf.tanh}
+ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
+    "none": lambda logits: logits,
+    "sigmoid": tf.sigmoid,
+    "softmax": tf.nn.softmax,
+    "tanh": tf.tanh,
+}
 
 
 class PredictionLoss(ClassLoss):
@@ -60,24 +68,24 @@ class PredictionLoss(ClassLoss):
             where only classes make sense.
     """
 
-    activations = ()
+    activations: tuple[str, ...] = ()
     columnwise = False
     only_classes = False
 
     def __init__(
         self,
         *,
-        over="classes",
-        similarity="cosine",
-        scale=16.0,
-        activation=None,
-        bias=None,
-        positive_share=None,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        over: str = "classes",
+        similarity: str = "cosine",
+        scale: float = 16.0,
+        activation: str | None = None,
+        bias: float | None = None,
+        positive_share: float | None = None,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_choice(("classes", "pairs"), over=over)
         check_choice(("cosine", "dot"), similarity=similarity)
         check_positive(scale=scale)
@@ -105,7 +113,7 @@ class PredictionLoss(ClassLoss):
         self.distance = similarity if over == "pairs" else None
         self.takes_references = over == "pairs"
 
-    def make_layers(self):
+    def make_layers(self) -> list[keras.layers.Layer]:
         if self.over == "pairs":
             return []
         layers = [ClassVectors(self.num_classes, self.embedding_dim)]
@@ -114,11 +122,11 @@ class PredictionLoss(ClassLoss):
         return layers
 
     @property
-    def bias_layer(self):
+    def bias_layer(self) -> LearnedNumber | None:
         """The layer that holds the learned bias; None where there is none."""
         return next((layer for layer in self.layers if isinstance(layer, LearnedNumber)), None)
 
-    def usual_bias(self):
+    def usual_bias(self) -> float:
         """With a sigmoid, over classes -ln(C - 1), so that predictions are 1/C before training; over pairs -scale / 2,
         a threshold half way between unlike and equal. 0 for other predictions.
         """
@@ -126,7 +134,7 @@ class PredictionLoss(ClassLoss):
             return 0.0
         return -math.log(self.num_classes - 1) if self.over == "classes" else -self.scale / 2.0
 
-    def bias_now(self):
+    def bias_now(self) -> float | tf.Tensor:
         """What is added to the scaled similarities: the learned bias or the fixed one; 0 for a loss without."""
         if self.bias_layer is not None:
             return tf.convert_to_tensor(self.bias_layer.number)
@@ -134,7 +142,7 @@ class PredictionLoss(ClassLoss):
             return 0.0
         return self.usual_bias() if self.bias is None else self.bias
 
-    def call(self, labels, embeddings, **references):
+    def call(self, labels: TensorLike, embeddings: TensorLike, **references: Any) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss.
 
         Args:
@@ -155,7 +163,7 @@ class PredictionLoss(ClassLoss):
         counts = tf.cast(is_positive | comparison.negative_mask, tf.float32)
         return self._of_similarities(targets, to_similarities(comparison.distances, self.similarity), counts)
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         if self.similarity == "cosine":
             similarities = class_cosines(embeddings, class_vectors)
         else:
@@ -165,7 +173,7 @@ class PredictionLoss(ClassLoss):
     def _of_similarities(self, targets, similarities, counts):
         return self.cost_of_rows(targets, self.scale * similarities + self.bias_now(), counts)
 
-    def cost_of_rows(self, targets, logits, counts):
+    def cost_of_rows(self, targets: tf.Tensor, logits: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         """One value per row, [B], of [B, M] tensors; `counts` is 1, or 0 for the anchor's own column."""
         if self.positive_share is None:
             return masked_mean(self.cost_of_columns(targets, logits), counts, axis=1)
@@ -174,20 +182,28 @@ class PredictionLoss(ClassLoss):
         weights = self.positive_share * shares(positives) + (1.0 - self.positive_share) * shares(negatives)
         return tf.reduce_sum(weights * self.cost_of_columns(targets, logits), axis=1)
 
-    def cost_of_columns(self, targets, logits):
+    def cost_of_columns(self, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """What each column costs, [B, M]: Keras' mean over an axis of one."""
         return self.elementwise(targets[..., None], self.activate(logits)[..., None])
 
-    def activate(self, logits):
+    def activate(self, logits: tf.Tensor) -> tf.Tensor:
         """Predictions of logits."""
         return ACTIVATIONS[self.activation](logits)
 
-    def elementwise(self, y_true, y_pred):
+    def elementwise(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of Keras itself: targets and predictions [B, ..., C] to values [B, ...]."""
         raise NotImplementedError
 
     @classmethod
-    def on_predictions(cls, *, from_logits=None, axis=None, reduction="sum_over_batch_size", name=None, **arguments):
+    def on_predictions(
+        cls,
+        *,
+        from_logits: bool | None = None,
+        axis: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        **arguments: Any,
+    ) -> "OnPredictions":
         """The plain Keras loss on (y_true, y_pred): `model.compile(loss=Huber.on_predictions(delta=2.0))`.
 
         Args:
@@ -202,7 +218,7 @@ class PredictionLoss(ClassLoss):
         """
         return OnPredictions(cls(**arguments), from_logits=from_logits, axis=axis, reduction=reduction, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"over": self.over, "similarity": self.similarity, "scale": self.scale}
         if len(self.activations) > 1:
             config["activation"] = self.activation
@@ -213,7 +229,7 @@ class PredictionLoss(ClassLoss):
         return super().get_config() | config
 
 
-def shares(weights):
+def shares(weights: tf.Tensor) -> tf.Tensor:
     """Rows that sum to 1; rows of zeros stay."""
     total = tf.reduce_sum(weights, axis=1, keepdims=True)
     return weights / tf.where(total > 0.0, total, 1.0)
@@ -240,7 +256,15 @@ class OnPredictions(keras.losses.Loss):
         0.155
     """
 
-    def __init__(self, loss, *, from_logits=None, axis=None, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        loss: PredictionLoss,
+        *,
+        from_logits: bool | None = None,
+        axis: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         super().__init__(name=name or loss.name, reduction=reduction)
         self.loss, self.from_logits, self.axis = loss, from_logits, axis
         how = {"from_logits": from_logits, "axis": axis}
@@ -249,17 +273,17 @@ class OnPredictions(keras.losses.Loss):
             if key not in inspect.signature(loss.elementwise).parameters:
                 raise ValueError(f"{type(loss).__name__} has no {key}; got {key}={how[key]}")
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: TensorLike) -> tf.Tensor:
         # Keras leaves lists as they are, of which each number is a tensor.
         y_true, y_pred = _of_one_rank(ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred))
         return self.loss.elementwise(y_true, y_pred, **self._how)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         loss = keras.saving.serialize_keras_object(self.loss)
         return super().get_config() | {"loss": loss, "from_logits": self.from_logits, "axis": self.axis}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config | {"loss": keras.saving.deserialize_keras_object(config["loss"])})
 
 

@@ -1,5 +1,7 @@
 """Proxy-anchor: proxies as anchors, which look at all embeddings of the batch."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -46,20 +48,20 @@ class ProxyAnchor(ClassLoss):
     def __init__(
         self,
         *,
-        margin=0.1,
-        scale=32.0,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.1,
+        scale: float = 32.0,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         check_positive(scale=scale)
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.margin = margin
         self.scale = scale
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         cosines = class_cosines(class_vectors, embeddings)  # [C, B]: the proxies are the anchors
         positives = tf.cast(tf.transpose(targets) > 0.0, tf.float32)
         negatives = 1.0 - positives
@@ -70,7 +72,7 @@ class ProxyAnchor(ClassLoss):
         shares = _shared(pull / tf.maximum(present, 1.0), positives) + _shared(push / self.num_classes, negatives)
         return shares * tf.cast(tf.shape(shares)[0], tf.float32)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"margin": self.margin, "scale": self.scale}
 
 

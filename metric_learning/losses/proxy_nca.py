@@ -1,5 +1,7 @@
 """Proxy-NCA: nearer to the proxy of the own class than to those of the others."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -51,24 +53,24 @@ class ProxyNca(ClassLoss):
     def __init__(
         self,
         *,
-        scale=1.0,
-        include_own=False,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        scale: float = 1.0,
+        include_own: bool = False,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(scale=scale)
         super().__init__(num_classes=num_classes, embedding_dim=embedding_dim, reduction=reduction, name=name)
         self.scale = scale
         self.include_own = include_own
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         scaled = self.scale * (2.0 - 2.0 * class_cosines(embeddings, class_vectors))
         own = targets > 0.0
         against = tf.ones_like(targets) if self.include_own else tf.cast(~own, tf.float32)
         values = masked_mean(scaled, own, axis=1) + log_sum_exp(-scaled, against)
         return tf.where(tf.reduce_any(own, axis=1) & tf.reduce_any(against > 0.0, axis=1), values, 0.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale, "include_own": self.include_own}

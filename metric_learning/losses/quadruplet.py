@@ -1,13 +1,26 @@
 """Quadruplet loss: a triplet loss that also keeps positives nearer than two negatives are to each other."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_choice, check_not_negative
-from metric_learning.losses.distance_loss import TupleLoss
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
 from metric_learning.losses.triplet import count_triplets, sum_over_all_triplets
 from metric_learning.relations import same_class_rows
-from metric_learning.tuples import Pairs, at, entries, masked_mean, mean_per_anchor, share_mean, to_quadruplets
+from metric_learning.tuples import (
+    AnyMiner,
+    Pairs,
+    Selection,
+    at,
+    entries,
+    masked_mean,
+    mean_per_anchor,
+    share_mean,
+    to_quadruplets,
+)
 
 SECOND_NEGATIVES = ("semi_hard", "hard")
 
@@ -62,16 +75,16 @@ class Quadruplet(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.2,
-        second_margin=0.1,
-        adaptive_weights=None,
-        average="selected",
-        second_negative="semi_hard",
-        distance="squared_euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.2,
+        second_margin: float = 0.1,
+        adaptive_weights: Sequence[float] | None = None,
+        average: str = "selected",
+        second_negative: str = "semi_hard",
+        distance: str = "squared_euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin, second_margin=second_margin)
         check_average(average)
         if adaptive_weights is not None:
@@ -85,19 +98,23 @@ class Quadruplet(TupleLoss):
         self.average = average
         self.second_negative = second_negative
 
-    def margins(self, distances, positive_mask, negative_mask):
+    def margins(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor
+    ) -> tuple[float | tf.Tensor, ...]:
         """(alpha_1, alpha_2) of a batch: numbers, or scalars without gradient."""
         if self.adaptive_weights is None:
             return self.margin, self.second_margin
         gap = tf.stop_gradient(masked_mean(distances, negative_mask) - masked_mean(distances, positive_mask))
         return tuple(weight * tf.nn.relu(gap) for weight in self.adaptive_weights)
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """The margins of the batch, and which references are of another class than an anchor, [B, M] boolean."""
         margins = self.margins(comparison.distances, comparison.positive_mask, comparison.negative_mask)
         return {"margins": margins, "other_class": comparison.negative_mask}
 
-    def cost_of_tuples(self, distances, selection, margins, other_class):
+    def cost_of_tuples(
+        self, distances: tf.Tensor, selection: Selection, margins: Sequence[float | tf.Tensor], other_class: tf.Tensor
+    ) -> tf.Tensor:
         if isinstance(selection, Pairs):
             return self._all(distances, other_class, selection, *margins)
 
@@ -108,7 +125,14 @@ class Quadruplet(TupleLoss):
         weights = quadruplets.weights, quadruplets.second_weights
         return self.of_distances(to_positive, to_negative, between, margins, weights)
 
-    def of_distances(self, to_positive, to_negative, between, margins, weights):
+    def of_distances(
+        self,
+        to_positive: tf.Tensor,
+        to_negative: tf.Tensor,
+        between: tf.Tensor,
+        margins: Sequence[float | tf.Tensor],
+        weights: Sequence[tf.Tensor],
+    ) -> tf.Tensor:
         """One value per anchor, [B], from d(a, p), d(a, n) and d(m, n) of each slot, [B, S].
 
         Args:
@@ -121,7 +145,14 @@ class Quadruplet(TupleLoss):
         )
         return first + second
 
-    def _all(self, distances, negative_mask, pairs, first_margin, second_margin):
+    def _all(
+        self,
+        distances: tf.Tensor,
+        negative_mask: tf.Tensor,
+        pairs: Pairs,
+        first_margin: float | tf.Tensor,
+        second_margin: float | tf.Tensor,
+    ) -> tf.Tensor:
         first, first_active = sum_over_all_triplets(
             distances, *pairs, lambda differences: tf.nn.relu(differences + first_margin), margin=first_margin
         )
@@ -134,7 +165,7 @@ class Quadruplet(TupleLoss):
             first_count = count_triplets(pairs)
         return share_mean(first, tf.reduce_sum(first_count)) + share_mean(second, tf.reduce_sum(second_count))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "second_margin": self.second_margin,

@@ -1,5 +1,7 @@
 """Ranked list loss: positives inside one ball around the anchor, negatives outside a larger one."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -54,15 +56,15 @@ class RankedList(DistanceLoss):
     def __init__(
         self,
         *,
-        margin=0.4,
-        alpha=1.2,
-        positive_temperature=0.0,
-        negative_temperature=10.0,
-        balance=0.5,
-        distance="euclidean",
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.4,
+        alpha: float = 1.2,
+        positive_temperature: float = 0.0,
+        negative_temperature: float = 10.0,
+        balance: float = 0.5,
+        distance: str = "euclidean",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(
             margin=margin,
             alpha=alpha,
@@ -78,12 +80,12 @@ class RankedList(DistanceLoss):
         self.negative_temperature = negative_temperature
         self.balance = balance
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         pull = _weighted(distances - (self.alpha - self.margin), positive_mask, self.positive_temperature)
         push = _weighted(self.alpha - distances, negative_mask, self.negative_temperature)
         return (1.0 - self.balance) * pull + self.balance * push
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "alpha": self.alpha,

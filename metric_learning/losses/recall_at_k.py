@@ -1,6 +1,7 @@
 """Recall@k: the share of positives among the k nearest, with sigmoids instead of steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -57,14 +58,14 @@ class RecallAtK(DistanceLoss):
     def __init__(
         self,
         *,
-        k=(1, 2, 4, 8, 16),
-        temperature=0.01,
-        rank_temperature=1.0,
-        reachable=False,
-        distance="cosine",
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        k: Sequence[int] = (1, 2, 4, 8, 16),
+        temperature: float = 0.01,
+        rank_temperature: float = 1.0,
+        reachable: bool = False,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         k = tuple(k) if isinstance(k, Iterable) else (k,)
         if not k:
             raise ValueError("k must name at least one number; got none")
@@ -77,7 +78,7 @@ class RecallAtK(DistanceLoss):
         self.rank_temperature = rank_temperature
         self.reachable = reachable
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         (nearer,), exists = soft_counts(distances, positive_mask, [positive_mask | negative_mask], self.temperature)
         num_positives = tf.reduce_sum(tf.cast(exists, tf.float32), axis=0)
         values = [self._missed(k, nearer, exists, num_positives) for k in self.k]
@@ -106,7 +107,7 @@ class RecallAtK(DistanceLoss):
 
         return sigmoid(nearer)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "k": self.k,
             "temperature": self.temperature,

@@ -1,6 +1,7 @@
 """Sigmoid loss: every pair is a yes-or-no question, with a learned scale and bias."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import check_similarity, to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -60,15 +61,15 @@ class Sigmoid(TupleLoss):
     def __init__(
         self,
         *,
-        scale=10.0,
-        bias=-10.0,
-        learnable=True,
-        balanced=False,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        scale: float = 10.0,
+        bias: float = -10.0,
+        learnable: bool = True,
+        balanced: bool = False,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(scale=scale)
         check_similarity(distance, f"bias={scale:g}", **{"-bias / scale, where the answer turns,": -bias / scale})
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
@@ -79,7 +80,7 @@ class Sigmoid(TupleLoss):
         if learnable:
             self.layers = [LearnedNumber(math.log(scale), name="log_scale"), LearnedNumber(bias, name="bias")]
 
-    def cost_of_pairs(self, distances, pairs, grades):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, grades: tf.Tensor | None) -> tf.Tensor:
         scale, bias = self.scale, self.bias
         if self.learnable:
             log_scale, bias = (tf.convert_to_tensor(layer.number) for layer in self.layers)
@@ -96,7 +97,7 @@ class Sigmoid(TupleLoss):
             )
         return tf.reduce_sum(pairs.positive_weights * as_positive + pairs.negative_weights * as_negative, axis=1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "scale": self.scale,
             "bias": self.bias,

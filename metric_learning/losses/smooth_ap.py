@@ -1,6 +1,9 @@
 """Smooth-AP: average precision, with sigmoids instead of steps."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import DistanceLoss
@@ -43,17 +46,24 @@ class SmoothAp(DistanceLoss):
     ECCV 2020, https://arxiv.org/abs/2007.12163
     """
 
-    def __init__(self, *, temperature=0.01, distance="cosine", reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.01,
+        distance: str = "cosine",
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         super().__init__(distance=distance, reduction=reduction, name=name)
         self.temperature = temperature
 
-    def per_anchor(self, distances, positive_mask, negative_mask):
+    def per_anchor(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         (positives, negatives), exists = soft_counts(
             distances, positive_mask, [positive_mask, negative_mask], self.temperature
         )
         # As 1 - precision, which does not cancel where it is small.
         return mean_over_positives(negatives / (1.0 + positives + negatives), exists)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature}

@@ -1,11 +1,13 @@
 """SNR contrastive loss: the contrastive loss on the noise that a pair differs by, relative to the anchor's signal."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative
-from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.losses.distance_loss import Comparison, TupleLoss
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -54,15 +56,15 @@ class SnrContrastive(TupleLoss):
     def __init__(
         self,
         *,
-        positive_margin=0.0,
-        negative_margin=1.0,
-        zero_mean_weight=0.0,
-        average="active",
-        distance="snr",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        positive_margin: float = 0.0,
+        negative_margin: float = 1.0,
+        zero_mean_weight: float = 0.0,
+        average: str = "active",
+        distance: str = "snr",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(
             positive_margin=positive_margin, negative_margin=negative_margin, zero_mean_weight=zero_mean_weight
         )
@@ -75,11 +77,11 @@ class SnrContrastive(TupleLoss):
         self.zero_mean_weight = zero_mean_weight
         self.average = average
 
-    def context(self, comparison):
+    def context(self, comparison: Comparison) -> dict[str, Any]:
         """The sum of each anchor's entries, [B]."""
         return {"entry_sums": tf.reduce_sum(comparison.embeddings, axis=1)}
 
-    def cost_of_pairs(self, distances, pairs, entry_sums):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, entry_sums: tf.Tensor) -> tf.Tensor:
         pull = tf.nn.relu(distances - self.positive_margin)
         push = tf.nn.relu(self.negative_margin - distances)
         values = mean_per_anchor(pull, pairs.positive_weights, self.average) + mean_per_anchor(
@@ -87,7 +89,7 @@ class SnrContrastive(TupleLoss):
         )
         return values + self.zero_mean_weight * tf.abs(entry_sums) if self.zero_mean_weight else values
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "positive_margin": self.positive_margin,
             "negative_margin": self.negative_margin,

@@ -1,9 +1,11 @@
 """Histograms of distances that have a gradient: a value is shared by the two nearest nodes."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 
-def soft_histograms(values, masks, *, high, num_bins):
+def soft_histograms(values: tf.Tensor, masks: Sequence[tf.Tensor], *, high: float, num_bins: int) -> list[tf.Tensor]:
     """Counts the values of each row by triangular bins around the nodes 0, high / num_bins, ..., high.
 
     A value between two nodes counts for both, the more the nearer it is; the gradient moves its weight between them.

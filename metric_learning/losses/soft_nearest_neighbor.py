@@ -1,6 +1,7 @@
 """Soft nearest neighbor loss: a random neighbor should be of the same class, at a temperature that may be learned."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,7 @@ from metric_learning.checks import check_positive
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.learned_number import LearnedNumber
 from metric_learning.losses.nca import log_odds_of_error
-from metric_learning.tuples import mean_of_anchors
+from metric_learning.tuples import AnyMiner, Pairs, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -57,13 +58,13 @@ class SoftNearestNeighbor(TupleLoss):
     def __init__(
         self,
         *,
-        temperature=1.0,
-        learnable=False,
-        distance="squared_euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        temperature: float = 1.0,
+        learnable: bool = False,
+        distance: str = "squared_euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.temperature = temperature
@@ -71,12 +72,12 @@ class SoftNearestNeighbor(TupleLoss):
         if learnable:
             self.layers = [LearnedNumber(math.log(temperature), name="log_temperature")]
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         temperature = self.temperature
         if self.learnable:
             temperature = tf.exp(tf.convert_to_tensor(self.layers[0].number))
         odds, valid = log_odds_of_error(-distances / temperature, pairs)
         return mean_of_anchors(tf.nn.softplus(odds), valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature, "learnable": self.learnable}

@@ -1,11 +1,15 @@
 """How many references are nearer than each positive, counted by sigmoids, in O(B x M) memory."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from metric_learning.tuples import at, columns_of, largest_count, mean_of_anchors
 
 
-def soft_counts(distances, positive_mask, groups, temperature):
+def soft_counts(
+    distances: tf.Tensor, positive_mask: tf.Tensor, groups: Sequence[tf.Tensor], temperature: float
+) -> tuple[list[tf.Tensor], tf.Tensor]:
     """For each positive p and each group: sum_j sigmoid((d_ap - d_aj) / temperature) over the group without p.
 
     One positive of every anchor at a time, so that no [B, M, M] tensor exists. The backward pass repeats the forward
@@ -71,7 +75,7 @@ def soft_counts(distances, positive_mask, groups, temperature):
     return list(counts(distances)), exists
 
 
-def mean_over_positives(values, exists):
+def mean_over_positives(values: tf.Tensor, exists: tf.Tensor) -> tf.Tensor:
     """Values of positives [M, B], as `soft_counts` orders them, to [B]: the mean of each anchor's positives.
 
     Scaled so that the mean over [B] is the mean over the anchors that have positives; 0 for the others.

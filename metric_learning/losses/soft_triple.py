@@ -1,5 +1,7 @@
 """SoftTriple: softmax classification with several centres per class."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -54,16 +56,16 @@ class SoftTriple(ClassLoss):
     def __init__(
         self,
         *,
-        margin=0.01,
-        scale=20.0,
-        temperature=0.1,
-        penalty=0.2,
-        vectors_per_class=10,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.01,
+        scale: float = 20.0,
+        temperature: float = 0.1,
+        penalty: float = 0.2,
+        vectors_per_class: int = 10,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin, penalty=penalty)
         check_positive(scale=scale, temperature=temperature)
         super().__init__(
@@ -78,7 +80,7 @@ class SoftTriple(ClassLoss):
         self.temperature = temperature
         self.penalty = penalty
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         cosines = class_cosines(embeddings, class_vectors)
         cosines = tf.reshape(cosines, [-1, self.num_classes, self.vectors_per_class])
         similarities = tf.reduce_sum(tf.nn.softmax(cosines / self.temperature) * cosines, axis=2)
@@ -88,7 +90,7 @@ class SoftTriple(ClassLoss):
             costs += SparseCenters(self.penalty, self.vectors_per_class)(class_vectors)
         return costs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "scale": self.scale,

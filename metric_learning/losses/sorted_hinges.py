@@ -1,11 +1,15 @@
 """All triplets of a hinge at once: a sort of each row instead of a pass for each positive."""
 
+import functools
+
 import tensorflow as tf
 
 from metric_learning.tuples import at, in_blocks, sort_rows
 
 
-def sum_of_hinges(distances, positive_weights, negative_weights, margin):
+def sum_of_hinges(
+    distances: tf.Tensor, positive_weights: tf.Tensor, negative_weights: tf.Tensor, margin: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums [d_ap + margin - d_an]+ over every positive and negative of each anchor, in O(B x M x log M) time.
 
     With the keys d_ap + margin and d_an in one order, the sum is that of the gaps between neighbors, each times the
@@ -25,9 +29,7 @@ def sum_of_hinges(distances, positive_weights, negative_weights, margin):
     @tf.custom_gradient
     def sums(matrix):
         matrices = (matrix, positive_weights, negative_weights)
-        total, active, slopes = in_blocks(
-            lambda *rows: _of_rows(*rows, margin), matrices, (tf.float32, tf.float32, tf.float32)
-        )
+        total, active, slopes = in_blocks(functools.partial(_of_rows, margin=margin), matrices, (tf.float32,) * 3)
         return (total, active), lambda upstream, _: upstream[:, None] * slopes
 
     return sums(distances)

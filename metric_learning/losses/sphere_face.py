@@ -1,6 +1,7 @@
 """SphereFace: large-margin softmax with class vectors of unit length."""
 
 import keras
+import tensorflow as tf
 
 from metric_learning.losses.large_margin_softmax import LargeMarginSoftmax, lengths_of
 
@@ -45,5 +46,5 @@ class SphereFace(LargeMarginSoftmax):
     eq. 7, https://arxiv.org/abs/1704.08063.
     """
 
-    def lengths(self, embeddings, class_vectors):
+    def lengths(self, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         return lengths_of(embeddings)[:, None]

@@ -1,6 +1,7 @@
 """Sub-centre ArcFace: a class has several vectors, and the nearest one counts."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -45,14 +46,14 @@ class SubCenterArcFace(ClassLoss):
     def __init__(
         self,
         *,
-        margin=0.5,
-        scale=64.0,
-        vectors_per_class=3,
-        num_classes=None,
-        embedding_dim=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.5,
+        scale: float = 64.0,
+        vectors_per_class: int = 3,
+        num_classes: int | None = None,
+        embedding_dim: int | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_within(0.0, math.pi / 2, margin=margin)
         check_positive(scale=scale)
         super().__init__(
@@ -65,12 +66,12 @@ class SubCenterArcFace(ClassLoss):
         self.margin = margin
         self.scale = scale
 
-    def cost_of_classes(self, targets, embeddings, class_vectors):
+    def cost_of_classes(self, targets: tf.Tensor, embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
         cosines = class_cosines(embeddings, class_vectors)
         nearest = tf.reduce_max(tf.reshape(cosines, [-1, self.num_classes, self.vectors_per_class]), axis=2)
         return cross_entropy(targets, self.scale * tf.where(targets > 0.0, widen(nearest, self.margin), nearest))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "scale": self.scale,

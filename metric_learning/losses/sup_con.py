@@ -1,5 +1,7 @@
 """Supervised contrastive loss: all positives of an anchor against everything else."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ from metric_learning.checks import check_positive
 from metric_learning.distances import to_similarities
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import contrasted
-from metric_learning.tuples import distinct, log_sum_exp, masked_mean, mean_of_anchors
+from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp, masked_mean, mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -48,12 +50,20 @@ class SupCon(TupleLoss):
 
     takes_grades = True
 
-    def __init__(self, *, temperature=0.1, distance="cosine", miner=None, reduction="sum_over_batch_size", name=None):
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.1,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_positive(temperature=temperature)
         super().__init__(distance=distance, miner=miner, reduction=reduction, name=name)
         self.temperature = temperature
 
-    def cost_of_pairs(self, distances, pairs, grades):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, grades: tf.Tensor | None) -> tf.Tensor:
         pairs = distinct(pairs)
         logits = to_similarities(distances, self.distance) / self.temperature
         # Each difference is at least 0; a difference of means could round to less.
@@ -61,5 +71,5 @@ class SupCon(TupleLoss):
         weights = contrasted(pairs) if grades is None else contrasted(pairs) * grades
         return mean_of_anchors(masked_mean(costs, weights, axis=1), tf.reduce_any(weights > 0.0, axis=1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"temperature": self.temperature}

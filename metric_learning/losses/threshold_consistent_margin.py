@@ -1,11 +1,13 @@
 """Threshold-consistent margin: pairs on the right side of one threshold, for all classes alike."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from metric_learning.checks import check_average, check_not_negative, check_within
 from metric_learning.losses.distance_loss import TupleLoss
-from metric_learning.tuples import mean_per_anchor
+from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -52,16 +54,16 @@ class ThresholdConsistentMargin(TupleLoss):
     def __init__(
         self,
         *,
-        positive_margin=0.9,
-        negative_margin=0.5,
-        positive_weight=1.0,
-        negative_weight=1.0,
-        average="active",
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        positive_margin: float = 0.9,
+        negative_margin: float = 0.5,
+        positive_weight: float = 1.0,
+        negative_weight: float = 1.0,
+        average: str = "active",
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_within(-1.0, 1.0, positive_margin=positive_margin, negative_margin=negative_margin)
         check_not_negative(positive_weight=positive_weight, negative_weight=negative_weight)
         if distance != "cosine":
@@ -74,13 +76,13 @@ class ThresholdConsistentMargin(TupleLoss):
         self.negative_weight = negative_weight
         self.average = average
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         similarities = 1.0 - distances
         pull = mean_per_anchor(tf.nn.relu(self.positive_margin - similarities), pairs.positive_weights, self.average)
         push = mean_per_anchor(tf.nn.relu(similarities - self.negative_margin), pairs.negative_weights, self.average)
         return self.positive_weight * pull + self.negative_weight * push
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "positive_margin": self.positive_margin,
             "negative_margin": self.negative_margin,

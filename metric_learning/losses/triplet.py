@@ -1,5 +1,8 @@
 """Triplet loss: a positive must be nearer than a negative, by a margin."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +10,9 @@ from metric_learning.checks import check_average, check_not_negative, check_posi
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.sorted_hinges import sum_of_hinges
 from metric_learning.tuples import (
+    AnyMiner,
     Pairs,
+    Selection,
     at,
     entries,
     in_blocks,
@@ -18,6 +23,7 @@ from metric_learning.tuples import (
     thresholds,
     through_columns,
 )
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -65,16 +71,16 @@ class Triplet(TupleLoss):
     def __init__(
         self,
         *,
-        margin=0.2,
-        soft=False,
-        scale=1.0,
-        swap=False,
-        average="selected",
-        distance="squared_euclidean",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        margin: float = 0.2,
+        soft: bool = False,
+        scale: float = 1.0,
+        swap: bool = False,
+        average: str = "selected",
+        distance: str = "squared_euclidean",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(margin=margin)
         check_average(average)
         check_positive(scale=scale)
@@ -85,12 +91,14 @@ class Triplet(TupleLoss):
         self.swap = swap
         self.average = average
 
-    def call(self, labels, embeddings, *, ref_embeddings=None, **references):
+    def call(
+        self, labels: TensorLike, embeddings: TensorLike, *, ref_embeddings: TensorLike | None = None, **references: Any
+    ) -> tf.Tensor:
         if self.swap and ref_embeddings is not None:
             raise ValueError("swap=True compares positives with negatives, so it takes no ref_embeddings; got some")
         return super().call(labels, embeddings, ref_embeddings=ref_embeddings, **references)
 
-    def cost_of_tuples(self, distances, selection):
+    def cost_of_tuples(self, distances: tf.Tensor, selection: Selection) -> tf.Tensor:
         if isinstance(selection, Pairs):
             margin = None if self.soft else self.margin
             sums, active = sum_over_all_triplets(distances, *selection, self.cost, swap=self.swap, margin=margin)
@@ -105,13 +113,13 @@ class Triplet(TupleLoss):
             to_negative = tf.minimum(to_negative, from_positive)
         return mean_per_anchor(self.cost(to_positive - to_negative), selection.weights, self.average)
 
-    def cost(self, differences):
+    def cost(self, differences: tf.Tensor) -> tf.Tensor:
         """The loss of d(a, p) - d(a, n), element by element."""
         if self.soft:
             return tf.nn.softplus(self.scale * (differences + self.margin)) / self.scale
         return tf.nn.relu(differences + self.margin)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "margin": self.margin,
             "soft": self.soft,
@@ -121,12 +129,20 @@ class Triplet(TupleLoss):
         }
 
 
-def count_triplets(pairs):
+def count_triplets(pairs: Pairs) -> tf.Tensor:
     """Triplets of each anchor, [B], when every positive meets every negative."""
     return tf.reduce_sum(pairs.positive_weights, axis=1) * tf.reduce_sum(pairs.negative_weights, axis=1)
 
 
-def sum_over_all_triplets(distances, positive_weights, negative_weights, cost, *, swap=False, margin=None):
+def sum_over_all_triplets(
+    distances: tf.Tensor,
+    positive_weights: tf.Tensor,
+    negative_weights: tf.Tensor,
+    cost: Callable[[tf.Tensor], tf.Tensor],
+    *,
+    swap: bool = False,
+    margin: float | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums `cost(d_ap - d_an)` over every positive and negative of each anchor, in O(B x M) memory.
 
     One positive of every anchor at a time, so that no [B, M, M] tensor exists. The backward pass repeats the forward

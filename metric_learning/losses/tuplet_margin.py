@@ -1,6 +1,7 @@
 """Tuplet margin loss: a positive against all negatives, with a slack in the angle."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -8,6 +9,7 @@ import tensorflow as tf
 from metric_learning.checks import check_choice, check_positive, check_within
 from metric_learning.losses.distance_loss import TupleLoss
 from metric_learning.losses.nt_xent import against_negatives
+from metric_learning.tuples import AnyMiner, Pairs
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -50,13 +52,13 @@ class TupletMargin(TupleLoss):
     def __init__(
         self,
         *,
-        slack=0.1,
-        scale=64.0,
-        distance="cosine",
-        miner=None,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        slack: float = 0.1,
+        scale: float = 64.0,
+        distance: str = "cosine",
+        miner: AnyMiner | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_within(0.0, math.pi / 2, slack=slack)
         check_positive(scale=scale)
         check_choice(("cosine",), distance=distance)
@@ -64,7 +66,7 @@ class TupletMargin(TupleLoss):
         self.slack = slack
         self.scale = scale
 
-    def cost_of_pairs(self, distances, pairs):
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs) -> tf.Tensor:
         cosines = 1.0 - distances
         # cos(t - b) = cos t cos b + sin t sin b, as arccos has no gradient at 0 and pi; there sin has none either.
         squared_sines = distances * (2.0 - distances)
@@ -73,5 +75,5 @@ class TupletMargin(TupleLoss):
         slackened = math.cos(self.slack) * cosines + math.sin(self.slack) * sines
         return against_negatives(self.scale * slackened, self.scale * cosines, pairs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"slack": self.slack, "scale": self.scale}

@@ -1,5 +1,7 @@
 """VICReg: two views of an item to one point, and no dimension idle or repeated."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -8,6 +10,7 @@ from metric_learning.distances import normalize
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
 from metric_learning.losses.views import centered_on_mean, second_views
 from metric_learning.tuples import mean_of_anchors
+from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -56,14 +59,14 @@ class Vicreg(EmbeddingLoss):
     def __init__(
         self,
         *,
-        invariance=25.0,
-        variance=25.0,
-        covariance=1.0,
-        epsilon=1e-4,
-        unit_length=False,
-        reduction="sum_over_batch_size",
-        name=None,
-    ):
+        invariance: float = 25.0,
+        variance: float = 25.0,
+        covariance: float = 1.0,
+        epsilon: float = 1e-4,
+        unit_length: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
         check_not_negative(invariance=invariance, variance=variance, covariance=covariance)
         check_positive(epsilon=epsilon)
         super().__init__(reduction=reduction, name=name)
@@ -73,7 +76,7 @@ class Vicreg(EmbeddingLoss):
         self.epsilon = epsilon
         self.unit_length = unit_length
 
-    def call(self, labels, embeddings):
+    def call(self, labels: TensorLike, embeddings: TensorLike) -> tf.Tensor:
         """One value per anchor, [B] float32, whose mean is the loss.
 
         Args:
@@ -96,7 +99,7 @@ class Vicreg(EmbeddingLoss):
         shared = 2.0 * (self.variance * idle + self.covariance * repeated)
         return mean_of_anchors(self.invariance * apart + shared, valid)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "invariance": self.invariance,
             "variance": self.variance,

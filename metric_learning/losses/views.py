@@ -4,9 +4,10 @@ import tensorflow as tf
 
 from metric_learning.relations import relate
 from metric_learning.tuples import next_column
+from metric_learning.types import TensorLike
 
 
-def second_views(labels):
+def second_views(labels: TensorLike) -> tuple[tf.Tensor, tf.Tensor]:
     """The second view of each row: the next row of its label, after the last one the first.
 
     Args:
@@ -21,7 +22,7 @@ def second_views(labels):
     return tf.where(is_last, following, first), exists
 
 
-def centered_on_mean(rows, valid):
+def centered_on_mean(rows: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The valid rows less their mean, [B, D], zeros elsewhere; and how many are valid, a float32 scalar."""
     count = tf.reduce_sum(tf.cast(valid, tf.float32))
     mean = tf.reduce_sum(tf.where(valid[:, None], rows, 0.0), axis=0) / tf.maximum(count, 1.0)
