@@ -56,7 +56,7 @@ class Angular(Miner):
                 f"got {self.distance!r}"
             )
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Triplets:
         rows, references = distances.shape
         if rows != references:
             raise ValueError(f"miner angular needs the anchors as references; got {rows} anchors and {references}")

@@ -45,8 +45,8 @@ class BatchEasyHard(Miner):
 
     positive: str = "easy"
     negative: str = "semi_hard"
-    positive_range: tuple | None = None
-    negative_range: tuple | None = None
+    positive_range: tuple[float, float] | None = None
+    negative_range: tuple[float, float] | None = None
 
     def __post_init__(self):
         for side in ("positive", "negative"):
@@ -63,7 +63,7 @@ class BatchEasyHard(Miner):
                 f"got positive={self.positive!r}, negative={self.negative!r}"
             )
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs | Triplets:
         distances = tf.stop_gradient(distances)
         positives = _within(distances, positive_mask, self.positive_range)
         negatives = _within(distances, negative_mask, self.negative_range)

@@ -20,7 +20,7 @@ class BatchHard(Miner):
     https://arxiv.org/abs/1703.07737
     """
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Triplets:
         distances = tf.stop_gradient(distances)
         positive = tf.argmax(tf.where(positive_mask, distances, float("-inf")), axis=1, output_type=tf.int32)
         negative = tf.argmin(tf.where(negative_mask, distances, float("inf")), axis=1, output_type=tf.int32)

@@ -10,7 +10,16 @@ PICKS = ("random", "hardest", "easiest")
 GOLDEN = 0.6180339887
 
 
-def pick_negatives(distances, positive_mask, negative_mask, low, high, pick, *, closed=True):
+def pick_negatives(
+    distances: tf.Tensor,
+    positive_mask: tf.Tensor,
+    negative_mask: tf.Tensor,
+    low: float | tf.Tensor,
+    high: float | tf.Tensor,
+    pick: str,
+    *,
+    closed: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """One negative of each positive pair (a, p) among those with low < d_an - d_ap <= high.
 
     Args:

@@ -59,7 +59,7 @@ class DistanceWeighted(Miner):
                 f"got cutoff={self.cutoff}, nonzero_loss_cutoff={self.nonzero_loss_cutoff}"
             )
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Triplets:
         distances = tf.stop_gradient(distances)
         probabilities = self.probabilities(distances, negative_mask)
 
@@ -73,7 +73,7 @@ class DistanceWeighted(Miner):
         columns = tf.broadcast_to(tf.range(tf.shape(distances)[1])[None, :], tf.shape(distances))
         return Triplets(columns, negative, tf.cast(positive_mask & drawn, tf.float32))
 
-    def probabilities(self, distances, negative_mask):
+    def probabilities(self, distances: tf.Tensor, negative_mask: tf.Tensor) -> tf.Tensor:
         """The chance of each column to be an anchor's negative: [B, M] float32; rows sum to 1, or 0 without any."""
         n = float(self.embedding_dim)
         euclidean = tf.maximum(TO_EUCLIDEAN[self.distance](distances), self.cutoff)

@@ -1,11 +1,13 @@
 """Random numbers that are the same for the same seed in eager mode, in a graph and under XLA, which draw otherwise."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: its multiples, modulo 2^32, come back to none before all are met
 
 
-def uniform(shape, *seed):
+def uniform(shape: Sequence[int | tf.Tensor] | tf.Tensor, *seed: int | tf.Tensor) -> tf.Tensor:
     """float32 in [0, 1), multiples of 2^-24, of any shape, as a function of the integers of `seed` (scalars) alone."""
     state = tf.constant(1, tf.uint32)
     for part in seed:
@@ -15,7 +17,7 @@ def uniform(shape, *seed):
     return tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2.0**-24
 
 
-def uniform_like(distances):
+def uniform_like(distances: tf.Tensor) -> tf.Tensor:
     """The same of the shape [B, M] of the distances, which are the seed: a resumed run repeats its draws."""
     # The first row, rounded, so that compilers which differ in the last bit draw alike.
     rounded = tf.cast(tf.round(256.0 * distances[0]), tf.int32)

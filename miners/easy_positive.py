@@ -3,8 +3,10 @@
 import dataclasses
 
 import keras
+import tensorflow as tf
 
 from metric_learning.checks import check_choice
+from metric_learning.tuples import Selection
 from miners.batch_easy_hard import BatchEasyHard
 from miners.miner import Miner
 
@@ -35,5 +37,5 @@ class EasyPositive(Miner):
     def __post_init__(self):
         check_choice(NEGATIVES, negative=self.negative)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Selection:
         return BatchEasyHard("easy", self.negative)(distances, positive_mask, negative_mask)

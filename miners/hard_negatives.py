@@ -29,7 +29,7 @@ class HardNegatives(Miner):
     def __post_init__(self):
         check_whole(1, k=self.k)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         nearness = tf.where(negative_mask, -tf.stop_gradient(distances), float("-inf"))
         k = tf.minimum(self.k, tf.shape(distances)[1])
         threshold = tf.math.top_k(nearness, k).values[:, -1:]

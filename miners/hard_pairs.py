@@ -31,7 +31,7 @@ class HardPairs(Miner):
         if not 0.0 < self.fraction <= 1.0:
             raise ValueError(f"fraction must be in (0, 1]; got {self.fraction}")
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         distances = tf.stop_gradient(distances)
         return Pairs(
             self._hardest(distances, positive_mask),

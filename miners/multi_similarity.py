@@ -34,7 +34,7 @@ class MultiSimilarity(Miner):
     def __post_init__(self):
         check_not_negative(epsilon=self.epsilon)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         distances = tf.stop_gradient(distances)
         nearest = tf.reduce_min(tf.where(negative_mask, distances, float("inf")), axis=1, keepdims=True)
         farthest = tf.reduce_max(tf.where(positive_mask, distances, float("-inf")), axis=1, keepdims=True)

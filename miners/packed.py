@@ -38,7 +38,9 @@ class Packed(Miner):
         if self.size not in (3, 4):
             raise ValueError(f"size must be 3 or 4; got {self.size}")
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor
+    ) -> Triplets | Quadruplets:
         rows, columns = distances.shape
         if rows != columns:
             raise ValueError(f"packed tuples are rows of one batch; got {rows} anchors and {columns} references")

@@ -29,7 +29,7 @@ class PairMargin(Miner):
     positive_margin: float = 0.2
     negative_margin: float = 0.8
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         distances = tf.stop_gradient(distances)
         return Pairs(
             tf.cast(positive_mask & (distances > self.positive_margin), tf.float32),

@@ -45,7 +45,7 @@ class QuadrupletMargin(Miner):
     CVPR 2017, section 3.3, https://arxiv.org/abs/1704.01719
     """
 
-    adaptive_weights: tuple = (1.0, 0.5)
+    adaptive_weights: tuple[float, float] = (1.0, 0.5)
     negative: str = "random"
     second_negative: str = "semi_hard"
 
@@ -57,7 +57,7 @@ class QuadrupletMargin(Miner):
         check_choice(NEGATIVES, negative=self.negative)
         check_choice(SECOND_NEGATIVES, second_negative=self.second_negative)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Quadruplets:
         distances = tf.stop_gradient(distances)
         first_margin, second_margin = self.margins(distances, positive_mask, negative_mask)
         nearest = tf.argmin(tf.where(negative_mask, distances, float("inf")), axis=1, output_type=tf.int32)[:, None]
@@ -80,7 +80,9 @@ class QuadrupletMargin(Miner):
         breaks = tf.cast(distances - between + second_margin > 0.0, tf.float32)
         return Quadruplets(columns, negative, tuples.second_negative, exists * count, tuples.second_weights * breaks)
 
-    def margins(self, distances, positive_mask, negative_mask):
+    def margins(
+        self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         """(alpha_1, alpha_2) of a batch, scalars."""
         gap = tf.nn.relu(_mean(distances, negative_mask) - _mean(distances, positive_mask))
         return tuple(weight * gap for weight in self.adaptive_weights)

@@ -31,7 +31,7 @@ class Random(Miner):
     def __post_init__(self):
         check_whole(1, k=self.k)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         distances = tf.stop_gradient(distances)
         # The k largest of random numbers are k columns drawn without replacement.
         draws = tf.where(negative_mask, uniform_like(distances), -1.0)

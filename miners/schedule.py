@@ -1,12 +1,13 @@
 """One miner early in training and another one later."""
 
 import dataclasses
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from metric_learning.steps import current_step
-from metric_learning.tuples import Pairs, Quadruplets, all_pairs, to_pairs, to_quadruplets
+from metric_learning.tuples import AnyMiner, Pairs, Quadruplets, Selection, all_pairs, to_pairs, to_quadruplets
 from miners.draws import uniform
 from miners.miner import Miner
 
@@ -36,8 +37,8 @@ class Schedule(Miner):
         RuntimeError: the training step is not known; see `metric_learning.steps`.
     """
 
-    first: Miner | None
-    then: Miner | None
+    first: AnyMiner | None
+    then: AnyMiner | None
     begin: int
     end: int
 
@@ -49,7 +50,7 @@ class Schedule(Miner):
         if not 0 <= self.begin <= self.end:
             raise ValueError(f"expected 0 <= begin <= end; got begin={self.begin}, end={self.end}")
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Selection:
         problem = tf.stop_gradient(distances), positive_mask, negative_mask
         first, then = (
             all_pairs(*problem[1:]) if miner is None else miner(*problem) for miner in (self.first, self.then)
@@ -58,7 +59,7 @@ class Schedule(Miner):
         goes_over = self.goes_over(tf.shape(distances)[0])[:, None]
         return type(first)(*(tf.where(goes_over, late, early) for early, late in zip(first, then, strict=True)))
 
-    def share(self):
+    def share(self) -> tf.Tensor:
         """The probability that an anchor takes its tuples from `then` at the current step: a float32 scalar."""
         step = current_step()
         if self.begin == self.end:
@@ -66,12 +67,12 @@ class Schedule(Miner):
         done = tf.cast(step - self.begin, tf.float32) / float(self.end - self.begin)
         return tf.clip_by_value(done, 0.0, 1.0)
 
-    def goes_over(self, num_anchors):
+    def goes_over(self, num_anchors: int | tf.Tensor) -> tf.Tensor:
         """Which anchors take their tuples from `then` at the current step: [B] boolean."""
         return uniform([num_anchors], current_step()) < self.share()
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         # Keras rebuilds the schedule, but leaves the miners that it holds in their saved form.
         miners = {name: config[name] for name in ("first", "then") if isinstance(config[name], dict)}
         return cls(**config | {name: keras.saving.deserialize_keras_object(miner) for name, miner in miners.items()})

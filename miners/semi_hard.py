@@ -33,7 +33,7 @@ class SemiHard(Miner):
 
     farthest_if_none: bool = True
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Triplets:
         distances = tf.stop_gradient(distances)
         negative, found = nearest_farther(distances, positive_mask, negative_mask)
         if self.farthest_if_none:

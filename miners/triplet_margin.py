@@ -53,7 +53,7 @@ class TripletMargin(Miner):
         check_not_negative(margin=self.margin)
         check_choice(PICKS, per_pair=self.per_pair)
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Triplets:
         distances = tf.stop_gradient(distances)
         infinity = float("inf")
         low, high = {

@@ -43,7 +43,7 @@ class UniformHistogram(Miner):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0; got {getattr(self, name)}")
 
-    def __call__(self, distances, positive_mask, negative_mask):
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
         distances = tf.stop_gradient(distances)
         draws = uniform_like(distances)
         return Pairs(
@@ -55,7 +55,7 @@ class UniformHistogram(Miner):
         wanted = self.expected_weights(distances, mask, per_bin)
         return tf.where(draws < wanted, tf.maximum(wanted, 1.0), 0.0)
 
-    def expected_weights(self, distances, mask, per_bin):
+    def expected_weights(self, distances: tf.Tensor, mask: tf.Tensor, per_bin: float) -> tf.Tensor:
         """[B, M] float32: `per_bin` over the number of pairs in the bin of a pair, 0 outside the mask."""
         smallest = tf.reduce_min(tf.where(mask, distances, float("inf")))
         largest = tf.reduce_max(tf.where(mask, distances, float("-inf")))
