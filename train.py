@@ -48,7 +48,7 @@ def experiment(cfg, folder, resume):
 
     # Build: parts that need no data first, so that a mistake in them shows at once.
     judge, tracker = build(cfg.evaluation), build(cfg.tracking)
-    loop = Loop(cfg.steps, validate_every=judge.every, objective=cfg.objective, patience=cfg.patience)
+    loop = Loop(cfg.steps, judge.every, cfg.objective, cfg.patience, cfg.thaw_at)
     loss, penalty, augment = build(cfg.loss), build(cfg.penalty), build(cfg.augmentation)
     check_same_distance(cfg.distance, loss=loss.distance, evaluation=judge.distance)
     source = build(cfg.data)
@@ -65,7 +65,7 @@ def experiment(cfg, folder, resume):
     with strategy.scope():
         loss.build(len(names), encoder.output_shape[-1], names)
         penalize_weights(loss.layers, build(cfg.class_penalty))
-        learner = Learner(model, loss)
+        learner = Learner(model, loss, ema=cfg.ema)
         learner.compile(build(cfg.optimizer))
     print(f"{folder}: {encoder.count_params():,} weights, batches of {cfg.batch.classes} x {cfg.batch.samples}")
 

@@ -52,3 +52,21 @@ def test_a_head_on_a_frozen_backbone_trains_on_features_and_is_saved_whole(pretr
 def test_where_nothing_trains_the_backbone_is_judged_as_it_is(pretrained_run):
     scores = pretrained_run("bare", "encoder.embedding_dim=null")
     assert scores["best_step"] == 0 and scores["test/map@r"] == scores["untrained/test/map@r"]
+
+
+def test_a_backbone_thaws_and_its_average_is_saved(pretrained_run, tmp_path):
+    options = ["encoder.train=all", "optimizer.rates={backbone:0.1,head:1}", "ema=0.5"]
+    pretrained_run("thawed", *options, "thaw_at=6")
+    pretrained_run("never", *options, "thaw_at=100")
+    start = keras.models.load_model(tmp_path / "backbone.keras")
+    moved = {}
+    for name in ("thawed", "never"):
+        encoder = keras.models.load_model(tmp_path / name / "encoder.keras")
+        backbone = encoder.get_layer("backbone").model
+        moved[name] = any(
+            (one != other).any() for one, other in zip(backbone.get_weights(), start.get_weights(), strict=True)
+        )
+    with np.load(tmp_path / "thawed" / "checkpoints" / "best.npz") as best:
+        meta = json.loads(best["meta"].item())
+    assert moved == {"thawed": meta["step"] > 6, "never": False}
+    assert any("weight_average" in name for name in meta["names"])

@@ -1,11 +1,14 @@
 """An encoder and its loss as one Keras model: what is trained, saved and restored together."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from metric_learning.encoders import backbone_of
 from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.steps import at_step
+from metric_learning.training.weight_average import WeightAverage
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
@@ -22,21 +25,24 @@ class Learner(keras.Model):
         encoder: keras.Model from inputs to [B, D].
         loss: a `metric_learning.losses` object. What it learns, `loss.layers`, belongs to this model from here on, so
             the optimizer and every checkpoint see it.
+        ema: momentum of a moving average of the encoder's weights, see `WeightAverage` and `averaged`; None for none.
     """
 
-    def __init__(self, encoder, loss, **kwargs):
+    def __init__(self, encoder, loss, ema=None, **kwargs):
         if loss.reduction in (None, "none"):
             raise ValueError(f"the loss of a Learner must be reduced to a scalar; got reduction={loss.reduction!r}")
         super().__init__(**kwargs)
         self.encoder = encoder
         self.embedding_loss = loss
         self.loss_layers = list(loss.layers)
+        self.average = None if ema is None else WeightAverage(encoder.variables, ema)
         self.mean_loss = keras.metrics.Mean(name="loss")
         self.mean_active = keras.metrics.Mean(name="active_fraction")
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        return {"name": self.name, "encoder": serialize(self.encoder), "loss": serialize(self.embedding_loss)}
+        parts = {"encoder": serialize(self.encoder), "loss": serialize(self.embedding_loss)}
+        return {"name": self.name, **parts, "ema": None if self.average is None else self.average.momentum}
 
     @classmethod
     def from_config(cls, config):
@@ -116,7 +122,15 @@ class Learner(keras.Model):
             scaled = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
         gradients = sum_repeated_ids(tape.gradient(scaled, self.trainable_variables), self.optimizer)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        if self.average is not None:
+            self.average.update(self.encoder.variables, self.optimizer.iterations)
         return loss, active_fraction
+
+    def averaged(self):
+        """A context in which the encoder has its average weights, to be judged or saved; without `ema`, its own."""
+        if self.average is None:
+            return contextlib.nullcontext()
+        return self.average.in_place_of(self.encoder.variables)
 
     def losses_of(self, embeddings, labels, sample_weight=None):
         """The loss of the whole batch, penalties included, and its active fraction, from this replica's part."""

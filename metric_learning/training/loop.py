@@ -1,6 +1,5 @@
 """The training loop: blocks of steps inside `tf.function`, for one device, several, or several machines."""
 
-import csv
 import dataclasses
 import pathlib
 import sys
@@ -12,6 +11,8 @@ from tqdm import tqdm
 
 from metric_learning.training import checkpoints
 from metric_learning.training.blocks import compile_block
+from metric_learning.training.history import write_history
+from metric_learning.training.thaw import freeze_backbone
 
 LAST = pathlib.PurePath("checkpoints", "last.npz")
 BEST = pathlib.PurePath("checkpoints", "best.npz")
@@ -46,6 +47,8 @@ class Loop:
         validate_every: steps between validations, each followed by a checkpoint.
         objective: the validation score that decides which checkpoint is the best; the higher the better.
         patience: stop after so many validations in a row without a new best; None trains to the end.
+        thaw_at: the step from which the backbone of the encoder trains, as far as it is to; before, the rest does.
+            None: from the start.
         steps_per_block: steps between two looks at the loss; the Python side works once per block.
 
     Raises:
@@ -56,12 +59,13 @@ class Loop:
     validate_every: int = 100
     objective: str = "validation/map@r"
     patience: int | None = None
+    thaw_at: int | None = None
     steps_per_block: int = 20
 
     def __post_init__(self):
-        for name in ("steps", "validate_every", "steps_per_block", "patience"):
+        for name in ("steps", "validate_every", "steps_per_block", "patience", "thaw_at"):
             value = getattr(self, name)
-            if name == "patience" and value is None:
+            if name in ("patience", "thaw_at") and value is None:
                 continue
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
@@ -111,12 +115,15 @@ class Loop:
             learner.optimizer.build(learner.trainable_variables)
         state = [*learner.variables, *learner.optimizer.variables]
         last, best = folder / LAST, folder / BEST
-        block = compile_block(learner, split, plan, augment, jit_compile)
+        thaw = None if self.thaw_at is None else freeze_backbone(learner)
         if resume:
             checkpoints.read(best)  # at once, and not when all is trained
             progress = Progress(**checkpoints.restore(last, state)["progress"])
         else:
             progress = Progress()
+        if thaw is not None and progress.step >= self.thaw_at:
+            thaw = thaw()
+        block = compile_block(learner, split, plan, augment, jit_compile)
         if save and not resume:
             # From here on there is something to resume, and something to restore if no step is ever the best.
             checkpoints.save(best, learner.variables, {"step": 0})
@@ -134,6 +141,9 @@ class Loop:
         steps = self.steps if learner.trainable_variables else 0
         with bar:
             while progress.step < steps and not self._out_of_patience(progress):
+                if thaw is not None and progress.step == self.thaw_at:
+                    thaw = thaw()
+                    block = compile_block(learner, split, plan, augment, jit_compile)
                 row = self._train_block(block, plan, progress)
                 bar.set_postfix_str(
                     f"loss {row['train/loss']:.4f}, active {row['train/active_fraction']:.2f}, "
@@ -145,10 +155,11 @@ class Loop:
                 progress.history.append(row)
                 if progress.step == self.steps or progress.step % self.validate_every == 0:
                     _check_weights(learner, progress.step)
-                    row |= self._validate(validate, progress)
-                    if save and progress.best_step == progress.step:
-                        # Before the other checkpoint: killed in between, the resumed run writes this one again.
-                        checkpoints.save(best, learner.variables, {"step": progress.step})
+                    with learner.averaged():
+                        row |= self._validate(validate, progress)
+                        if save and progress.best_step == progress.step:
+                            # Before the other checkpoint: killed in between, the resumed run writes this one again.
+                            checkpoints.save(best, learner.variables, {"step": progress.step})
                     if save:
                         checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
                         write_history(folder / "history.csv", progress.history)
@@ -161,6 +172,8 @@ class Loop:
         """Some steps, up to the next validation at most; returns their row of the history."""
         until_validation = self.validate_every - progress.step % self.validate_every
         num_steps = min(self.steps_per_block, until_validation, self.steps - progress.step)
+        if self.thaw_at is not None and progress.step < self.thaw_at:
+            num_steps = min(num_steps, self.thaw_at - progress.step)
         start = time.perf_counter()
         losses, active_fractions = block(plan.block(progress.step, num_steps), progress.step)
         seconds = time.perf_counter() - start
@@ -208,17 +221,6 @@ def restore_best(folder, learner):
         ValueError: no such checkpoint, or another model.
     """
     return checkpoints.restore(pathlib.Path(folder) / BEST, learner.variables)["step"]
-
-
-def write_history(path, rows):
-    """Writes the rows as CSV, blank where one has no such key; in one move, so that nobody reads half a file."""
-    path = pathlib.Path(path)
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
-    unfinished.replace(path)
 
 
 def _describe(row, objective, progress):
