@@ -4,11 +4,14 @@ import warnings
 
 import keras
 
+from metric_learning.checks import check_choice
 from metric_learning.encoders.embedding_head import check_widths, embedding_head, normalize_batch
 from metric_learning.encoders.max_pooling import MaxPooling2x2
+from metric_learning.encoders.pooling import POOLINGS, pool
 
 # Of one dense layer: more than images of 128x128 give by default.
 MANY_WEIGHTS = 5_000_000
+LARGEST_FLATTENED = 64  # pixels of a side, by default
 
 
 def cnn(
@@ -19,13 +22,14 @@ def cnn(
     kernel_size=3,
     pool_first=True,
     background=255.0,
+    pooling="auto",
     hidden=(),
     dropout=0.0,
     embedding_dim=128,
     batch_norm=False,
     normalize=True,
 ):
-    """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then the embedding head.
+    """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then all places or a pooling of them, then the head.
 
     Args:
         input_shape: (height, width, channels) of the images.
@@ -36,11 +40,10 @@ def cnn(
             ReLU commute, so only the statistics of the norm differ.
         background: the value 0 to 255 that most images have at their borders; it becomes 0, so that the zeros which the
             convolutions pad with look like more of it.
-        hidden: widths of dense ReLU layers between the flattened features and the head.
-        dropout: share of the features dropped before the head, in [0, 1).
-        embedding_dim: D of the embeddings.
-        batch_norm: see `embedding_head`.
-        normalize: unit length, see `embedding_head`.
+        pooling: "flatten" gives the head every place of the last feature map, which suits small pictures of things that
+            are always in the same place, and makes millions of weights of large ones; "avg", "max", "avg+max" and "gem"
+            pool over the places, see `pool`. "auto" flattens images of up to 64x64 and takes "avg" for larger ones.
+        hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`.
 
     Returns:
         keras.Model from images [B, height, width, channels], values 0 to 255 of any dtype, to float32 [B, D].
@@ -54,7 +57,7 @@ def cnn(
             "For texts and ids use encoder=embedding"
         )
     check_widths("widths", widths)
-    check_widths("hidden", hidden)
+    check_choice(("auto", "flatten", *POOLINGS), pooling=pooling)
     if min(input_shape[:2]) < 2 ** len(widths):
         raise ValueError(
             f"widths has {len(widths)} blocks, each of which halves the image, so images must be at least "
@@ -71,17 +74,23 @@ def cnn(
         x = keras.layers.ReLU()(x)
         if not pool_first:
             x = MaxPooling2x2()(x)
-    x = keras.layers.Flatten()(x)
-    dense_weights = x.shape[-1] * [*hidden, embedding_dim][0]
+    if pooling == "auto":
+        pooling = "flatten" if max(input_shape[:2]) <= LARGEST_FLATTENED else "avg"
+    x = keras.layers.Flatten()(x) if pooling == "flatten" else pool(x, pooling)
+    dense_weights = x.shape[-1] * ([*hidden, embedding_dim][0] or 0)
     if dense_weights > MANY_WEIGHTS:
         warnings.warn(
             f"encoder=cnn: images of {input_shape[0]}x{input_shape[1]} flatten to {x.shape[-1]:,} features, and the "
-            f"dense layer on them has {dense_weights:,} weights; one more of encoder.widths makes it about a quarter",
+            f"dense layer on them has {dense_weights:,} weights; one more of encoder.widths makes it about a quarter, "
+            "encoder.pooling=avg a few thousand",
             stacklevel=2,
         )
-    for width in hidden:
-        x = keras.layers.Dense(width, activation="relu", kernel_initializer="he_normal")(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout)(x)
-    embeddings = embedding_head(x, embedding_dim=embedding_dim, batch_norm=batch_norm, normalize=normalize)
+    embeddings = embedding_head(
+        x,
+        hidden=hidden,
+        dropout=dropout,
+        embedding_dim=embedding_dim,
+        batch_norm=batch_norm,
+        normalize=normalize,
+    )
     return keras.Model(images, embeddings, name="cnn")

@@ -61,8 +61,17 @@ def test_pooling_first_or_last_differs_in_the_statistics_alone(build):
 
 def test_cnn_of_large_images_says_where_its_weights_are():
     with pytest.warns(UserWarning, match="224x224 flatten to 100,352 features, .* has 12,845,056 weights.*widths"):
-        encoders.cnn((224, 224, 3), widths=(2, 4, 128))
+        encoders.cnn((224, 224, 3), widths=(2, 4, 128), pooling="flatten")
     encoders.cnn((224, 224, 3), widths=(2, 4, 8, 16, 32))  # warnings are errors in the tests
+
+
+@pytest.mark.parametrize(
+    ("size", "pooling", "features"),
+    [(64, "auto", 16 * 16 * 8), (65, "auto", 8), (32, "flatten", 8 * 8 * 8), (32, "gem", 8), (32, "avg+max", 8)],
+)
+def test_cnn_pools_over_places_if_asked_for_and_where_there_are_many(size, pooling, features):
+    encoder = encoders.cnn((size, size, 3), widths=(4, 8), pooling=pooling, embedding_dim=5)
+    assert encoder.get_layer("embedding").kernel.shape == (features, 5)
 
 
 def test_mean_of_tokens_ignores_padding_and_order(build):
@@ -85,6 +94,7 @@ def test_single_category_ids_need_no_pooling():
         (lambda: encoders.embedding((8, 8, 3), vocabulary_size=None), "encoder=embedding takes ids.*use encoder=cnn"),
         (lambda: encoders.cnn((16, 16, 3), embedding_dim=0), "embedding_dim must be at least 1; got 0"),
         (lambda: encoders.cnn((16, 16, 3), widths=(4, 0)), r"widths must be at least 1; got \[4, 0\]"),
+        (lambda: encoders.cnn((16, 16, 3), pooling="mean"), "pooling must be one of auto, flatten, avg, max, avg"),
         (lambda: encoders.cnn((4, 16, 3), widths=(4, 4, 4)), "images must be at least 8 pixels"),
         (lambda: encoders.embedding((4,), vocabulary_size=9, token_dim=64), "embedding_dim must be 64; got 128"),
         (lambda: encoders.embedding((4,), vocabulary_size=9, embedding_dim=0), "embedding_dim must be at least 1"),
