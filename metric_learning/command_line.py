@@ -216,8 +216,8 @@ def shipped(overrides):
     Args:
         overrides: of the command line; those that choose options count.
     """
-    parsed = zip(OverridesParser.create().parse_overrides(overrides), overrides, strict=True)
-    choices = [text for override, text in parsed if (CONF / override.key_or_group).is_dir() or override.package]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    choices = [each.input_line for each in parsed if (CONF / each.key_or_group).is_dir() or each.package]
     if GlobalHydra.instance().is_initialized():
         return hydra.compose("config", choices)
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
@@ -234,12 +234,10 @@ def remove_what_hydra_wrote(folder, output_subdir):
 
 
 def choices_beside(key):
-    """The settings that stand where `key` would stand."""
+    """The settings that stand where `key` would stand; other mistakes may wait in the other overrides."""
     parent = key.rpartition(".")[0]
-    # Other mistakes may wait in the other overrides.
-    choices = [word.partition(",")[0] for word in sys.argv[1:] if (CONF / word.partition("=")[0]).is_dir()]
     GlobalHydra.instance().clear()
-    cfg = shipped(choices)
+    cfg = shipped([word.partition(",")[0] for word in sys.argv[1:] if (CONF / word.partition("=")[0]).is_dir()])
     settings = OmegaConf.select(cfg, parent) if parent else cfg
     if not OmegaConf.is_dict(settings):
         return f"neither is {parent}"
@@ -258,9 +256,8 @@ def answer(error):
     """One line about an error, for whoever gave the input."""
     notes = "".join(getattr(error, "__notes__", ()))
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
-        part = re.search(r"full_key: (\S+)", str(error))
-        wrong_type = isinstance(error.__cause__, TypeError) and part
-        error = ValueError(f"{part[1]}: {error.__cause__}") if wrong_type else error.__cause__
+        part = isinstance(error.__cause__, TypeError) and re.search(r"full_key: (\S+)", str(error))
+        error = ValueError(f"{part[1]}: {error.__cause__}") if part else error.__cause__
     if isinstance(error, OmegaConfBaseException) and isinstance(error.__cause__, OSError):
         error = error.__cause__
     text = str(error)
@@ -272,6 +269,8 @@ def answer(error):
         text = f"{in_quotes(ambiguous[1])}, or -m to run with each"
     elif misspelt:
         text = f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}"
+    elif text.startswith("Config group override must be"):
+        text = no_option(sys.argv[1:]) or text
     elif isinstance(error, hydra.errors.MissingConfigException) and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         text = f"{group} must be one of {', '.join(error.options)}; got {option!r}"
@@ -279,6 +278,15 @@ def answer(error):
             package = PLUGINS.get(option, f"hydra-{option.split('_')[0]}-{group.rpartition('/')[2]}")
             text += f"; if it is one of Hydra's, it comes with: pip install {package}"
     return " ".join(text.split()) + notes
+
+
+def no_option(words):
+    """The options of the first group that is given none of them but, say, null, which Hydra does not name."""
+    for group, _, value in (word.lstrip("+").partition("=") for word in words if "(" not in word):
+        options = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
+        for choice in value.split(",") if options else ():
+            if choice not in options:
+                return f"{group} must be one of {', '.join(options)}; got {choice}"
 
 
 def in_quotes(override):

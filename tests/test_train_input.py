@@ -71,6 +71,7 @@ def test_resume_needs_a_run_and_keeps_its_configuration(tmp_path):
     ("override", "message"),
     [
         ("loss=tripplet", "loss must be one of adaptive_triplet, .*, vicreg; got 'tripplet'"),
+        ("steps=3 augmentation=null", "augmentation must be one of .*none.*; got null"),
         ("loss.marginn=1", "loss.marginn is no setting; loss has margin, .*miner"),
         ("optimzer=adam", "optimzer is no setting; there are .*optimizer.*"),
         ("loss.margin=-1", "margin must be at least 0; got -1"),
@@ -118,6 +119,20 @@ def test_folder_that_was_there_before_keeps_its_files(start, tmp_path, override)
     process.communicate(timeout=120)
     assert process.returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    "group", ["augmentation", "class_penalty", "miner", "miner@miner.first", "+penalty", "tracking"]
+)
+@pytest.mark.parametrize("value", ["null", "3"])
+def test_what_is_no_option_of_a_group_is_answered_with_its_options(monkeypatch, group, value):
+    overrides = ["steps=3", f"{group}={value}"]
+    swept = ["-m", "encoder=cnn,mlp", "loss=choice(triplet,contrastive)"]
+    monkeypatch.setattr("sys.argv", ["train.py", *swept, *overrides])
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        with pytest.raises((ValueError, hydra.errors.HydraException)) as raised:
+            hydra.compose("config", overrides)
+    assert re.fullmatch(rf"{group.lstrip('+')} must be one of .*none.*; got {value}", command_line.answer(raised.value))
 
 
 @pytest.mark.parametrize(
