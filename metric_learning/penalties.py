@@ -5,7 +5,6 @@ Keras takes one (`ClassVectors(regularizer=...)`, `kernel_regularizer=`), and as
 output of any other.
 """
 
-from collections.abc import Iterable
 from typing import Any, Self
 
 import keras
@@ -236,7 +235,7 @@ def penalized(encoder: keras.Model, regularizer: keras.regularizers.Regularizer 
     return keras.Model(encoder.input, embeddings, name=encoder.name)
 
 
-def penalize_weights(layers: Iterable[keras.layers.Layer], regularizer: keras.regularizers.Regularizer | None) -> None:
+def penalize_weights(layers: list[keras.layers.Layer], regularizer: keras.regularizers.Regularizer | None) -> None:
     """Adds a penalty on the class vectors that a loss learns, `loss.layers` once it is built; None adds nothing.
 
     Raises:

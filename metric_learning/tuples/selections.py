@@ -4,8 +4,7 @@ All of them hold O(B x M) numbers. Anchors are rows and references columns of th
 has S slots, S being 1 (one tuple an anchor) or M (one tuple a positive pair).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 
@@ -42,8 +41,12 @@ class Quadruplets(NamedTuple):
 
 
 Selection: TypeAlias = Pairs | Triplets | Quadruplets
-# Of `miners`, or any other function of distances, positive_mask and negative_mask.
-AnyMiner: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Selection]
+
+
+class AnyMiner(Protocol):
+    """One of `miners`, or any other function that selects tuples of a matrix, [B, M] each."""
+
+    def __call__(self, distances: tf.Tensor, positive_mask: tf.Tensor, negative_mask: tf.Tensor, /) -> Selection: ...
 
 
 def all_pairs(positive_mask: tf.Tensor, negative_mask: tf.Tensor) -> Pairs:
