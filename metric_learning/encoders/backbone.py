@@ -1,6 +1,8 @@
 """A model made elsewhere as a layer of an encoder, and which part of it trains."""
 
 import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -23,34 +25,34 @@ class Backbone(keras.layers.Layer):
             "resnet_v2"; None: the model takes values of 0 to 255 and scales them by itself.
     """
 
-    def __init__(self, model, family=None, **options):
+    def __init__(self, model: keras.Model, family: str | None = None, **options: Any) -> None:
         # Pixels stay in float32 until they are scaled: bfloat16 has 8 bits for 0 to 255.
         super().__init__(**{"dtype": "float32"} | options)
         self.model = model
         self.family = family
 
-    def call(self, images, training=None):
+    def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         if self.family is not None:
             images = getattr(keras.applications, self.family).preprocess_input(images)
         return self.model(images, training=bool(training) and self.trainable)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         model = keras.saving.serialize_keras_object(self.model)
         return super().get_config() | {"model": model, "family": self.family}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(keras.saving.deserialize_keras_object(config.pop("model")), **config)
 
 
-def backbone_of(encoder):
+def backbone_of(encoder: keras.Model) -> Backbone | None:
     """The `Backbone` of an encoder, or None if it has none."""
     found = [layer for layer in encoder.layers if isinstance(layer, Backbone)]
     return found[0] if found else None
 
 
-def set_trained_part(backbone, train, input_shape, *, train_norms=False):
+def set_trained_part(backbone: Backbone, train: str, input_shape: Sequence[int], *, train_norms: bool = False) -> None:
     """Freezes what is not to be trained.
 
     A stage is all that works at one resolution, from the layer that reaches it on, as in the papers (ResNet, FPN): the
@@ -86,7 +88,7 @@ def set_trained_part(backbone, train, input_shape, *, train_norms=False):
             layer.trainable = False
 
 
-def all_layers(model):
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """The layers of a model and of the models in it, outer ones first."""
     for layer in model.layers:
         yield layer
@@ -94,7 +96,7 @@ def all_layers(model):
             yield from all_layers(layer)
 
 
-def stages(model, input_shape):
+def stages(model: keras.Model, input_shape: Sequence[int]) -> list[list[keras.layers.Layer]]:
     """The layers of a model, first to last, in groups of one resolution each; see `set_trained_part`.
 
     Layers without weights are left out.

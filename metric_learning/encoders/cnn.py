@@ -1,6 +1,7 @@
 """A small convolutional encoder for images."""
 
 import warnings
+from collections.abc import Sequence
 
 import keras
 
@@ -15,20 +16,20 @@ LARGEST_FLATTENED = 64  # pixels of a side, by default
 
 
 def cnn(
-    input_shape,
+    input_shape: Sequence[int],
     *,
-    vocabulary_size=None,
-    widths=(32, 64, 128),
-    kernel_size=3,
-    pool_first=True,
-    background=255.0,
-    pooling="auto",
-    hidden=(),
-    dropout=0.0,
-    embedding_dim=128,
-    batch_norm=False,
-    normalize=True,
-):
+    vocabulary_size: int | None = None,
+    widths: Sequence[int] = (32, 64, 128),
+    kernel_size: int = 3,
+    pool_first: bool = True,
+    background: float = 255.0,
+    pooling: str = "auto",
+    hidden: Sequence[int] = (),
+    dropout: float = 0.0,
+    embedding_dim: int = 128,
+    batch_norm: bool = False,
+    normalize: bool = True,
+) -> keras.Model:
     """Blocks of convolution, batch norm, ReLU and 2x2 max pooling, then all places or a pooling of them, then the head.
 
     Args:

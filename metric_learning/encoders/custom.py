@@ -2,11 +2,15 @@
 
 import importlib
 import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
 
-def custom(input_shape, *, target, vocabulary_size=None, **settings):
+def custom(
+    input_shape: Sequence[int], *, target: str, vocabulary_size: int | None = None, **settings: Any
+) -> keras.Model:
     """Calls a function with what it asks for by name.
 
     Args:
@@ -44,7 +48,7 @@ def custom(input_shape, *, target, vocabulary_size=None, **settings):
     return encoder
 
 
-def find(target):
+def find(target: str) -> Callable[..., keras.Model]:
     """The function of a dotted name.
 
     Raises:

@@ -1,5 +1,7 @@
 """An encoder for token ids (texts) and single category ids: a table of vectors, averaged."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -7,17 +9,17 @@ from metric_learning.encoders.embedding_head import check_widths, embedding_head
 
 
 def embedding(
-    input_shape,
+    input_shape: Sequence[int],
     *,
-    vocabulary_size,
-    token_dim=None,
-    initial_scale=0.03,
-    hidden=(),
-    embedding_dim=128,
-    dense=False,
-    batch_norm=False,
-    normalize=True,
-):
+    vocabulary_size: int | None,
+    token_dim: int | None = None,
+    initial_scale: float = 0.03,
+    hidden: Sequence[int] = (),
+    embedding_dim: int = 128,
+    dense: bool = False,
+    batch_norm: bool = False,
+    normalize: bool = True,
+) -> keras.Model:
     """A Keras Embedding over ids, the mean over the ids that are no padding, then the embedding head.
 
     Args:
@@ -68,7 +70,7 @@ def embedding(
 class MaskedMean(keras.layers.Layer):
     """The mean over the positions whose id is not 0; 0 for a row of padding alone."""
 
-    def call(self, vectors, ids):
+    def call(self, vectors: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """[B, L, T] vectors and [B, L] ids to [B, T]."""
         mask = tf.cast(tf.not_equal(ids, 0), vectors.dtype)
         # A product of [1, L] and [L, T] for each row: no masked copy of the [B, L, T] vectors.

@@ -1,5 +1,7 @@
 """The last layers that all encoders share: from features to embeddings."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -8,16 +10,16 @@ from metric_learning.encoders.batch_norm import FusedBatchNormalization
 
 
 def embedding_head(
-    features,
+    features: keras.KerasTensor,
     *,
-    embedding_dim,
-    hidden=(),
-    dropout=0.0,
-    dense=True,
-    kernel_initializer="glorot_uniform",
-    batch_norm=False,
-    normalize=True,
-):
+    embedding_dim: int | None,
+    hidden: Sequence[int] = (),
+    dropout: float = 0.0,
+    dense: bool = True,
+    kernel_initializer: str = "glorot_uniform",
+    batch_norm: bool = False,
+    normalize: bool = True,
+) -> keras.KerasTensor:
     """Hidden layers and dropout if wanted, a dense layer, if wanted batch norm, then unit length.
 
     Args:
@@ -71,11 +73,11 @@ class UnitLength(keras.layers.Layer):
     keras.layers.UnitNormalization (3.15) has the gradient 0 * inf = NaN there.
     """
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return normalize(x)
 
 
-def normalize_batch(x):
+def normalize_batch(x: keras.KerasTensor) -> keras.KerasTensor:
     """Batch norm whose statistics span all replicas, as if one device had seen the whole batch."""
     layer = FusedBatchNormalization if len(x.shape) == 4 else keras.layers.BatchNormalization
     synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -83,7 +85,7 @@ def normalize_batch(x):
     return layer(momentum=0.9, synchronized=synchronized)(x)
 
 
-def check_widths(name, widths):
+def check_widths(name: str, widths: Sequence[int]) -> None:
     """Raises ValueError unless all of `widths` are at least 1."""
     if any(width < 1 for width in widths):
         got = widths[0] if len(widths) == 1 else list(widths)

@@ -14,13 +14,13 @@ class MaxPooling2x2(keras.layers.Layer):
     side by side: no element is in two, and nothing is added. Without XLA TensorFlow's kernels are faster.
     """
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> tf.Tensor:
         """[B, H, W, C] to [B, H // 2, W // 2, C]; a last odd row or column is left out."""
         return max_pool_2x2(images) if xla.compiling() else tf.nn.max_pool2d(images, 2, 2, "VALID")
 
 
 @tf.custom_gradient
-def max_pool_2x2(images):
+def max_pool_2x2(images: tf.Tensor) -> tf.Tensor:
     """Max pooling by slices and selections alone.
 
     The gradient of a window goes to its largest element; among equal ones to the first, row by row, as in TensorFlow's

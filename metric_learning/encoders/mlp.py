@@ -1,20 +1,22 @@
 """An encoder for features that were made elsewhere: dense layers alone."""
 
+from collections.abc import Sequence
+
 import keras
 
 from metric_learning.encoders.embedding_head import embedding_head
 
 
 def mlp(
-    input_shape,
+    input_shape: Sequence[int],
     *,
-    vocabulary_size=None,
-    hidden=(),
-    dropout=0.0,
-    embedding_dim=128,
-    batch_norm=False,
-    normalize=True,
-):
+    vocabulary_size: int | None = None,
+    hidden: Sequence[int] = (),
+    dropout: float = 0.0,
+    embedding_dim: int = 128,
+    batch_norm: bool = False,
+    normalize: bool = True,
+) -> keras.Model:
     """Dense ReLU layers and the embedding head; with no hidden layer, a linear map, orthogonal at the start.
 
     Args:

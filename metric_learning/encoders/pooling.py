@@ -1,6 +1,7 @@
 """From a feature map to one vector: the poolings of pretrained encoders."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,7 @@ from metric_learning.checks import check_choice
 POOLINGS = ("avg", "max", "avg+max", "gem")
 
 
-def pool(features, pooling):
+def pool(features: keras.KerasTensor, pooling: str) -> keras.KerasTensor:
     """The mean, the largest value, their sum, or the generalized mean of each channel.
 
     Args:
@@ -57,19 +58,19 @@ class GeneralizedMean(keras.layers.Layer):
         https://arxiv.org/abs/1711.02512
     """
 
-    def __init__(self, power=3.0, floor=1e-6, **options):
+    def __init__(self, power: float = 3.0, floor: float = 1e-6, **options: Any) -> None:
         if not power > 1 or not floor > 0:
             raise ValueError(f"power must be above 1 and floor above 0; got power={power}, floor={floor}")
         super().__init__(**{"dtype": "float32"} | options)
         self.power = power
         self.floor = floor
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         # p = 1 + softplus(raw)
         raw = math.log(math.expm1(self.power - 1.0))
         self.raw_power = self.add_weight(shape=(), initializer=keras.initializers.Constant(raw), name="raw_power")
 
-    def call(self, features):
+    def call(self, features: tf.Tensor) -> tf.Tensor:
         """[B, ..., F] to [B, F]."""
         power = 1.0 + tf.nn.softplus(tf.convert_to_tensor(self.raw_power))
         places = list(range(1, len(features.shape) - 1))
@@ -77,8 +78,8 @@ class GeneralizedMean(keras.layers.Layer):
         count = tf.cast(tf.reduce_prod(tf.shape(features)[1:-1]), tf.float32)
         return tf.exp((tf.reduce_logsumexp(logs, axis=places) - tf.math.log(count)) / power)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], input_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"power": self.power, "floor": self.floor}

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import socket
 import warnings
+from collections.abc import Sequence
 
 import keras
 
@@ -14,21 +15,21 @@ from metric_learning.encoders.saved import load_safely, one_line
 
 
 def pretrained(
-    input_shape,
+    input_shape: Sequence[int],
     *,
-    vocabulary_size=None,
-    backbone,
-    weights="imagenet",
-    train="head",
-    train_norms=False,
-    any_size=False,
-    pooling="avg",
-    hidden=(),
-    dropout=0.0,
-    embedding_dim=128,
-    batch_norm=False,
-    normalize=True,
-):
+    vocabulary_size: int | None = None,
+    backbone: str | pathlib.Path,
+    weights: str | None = "imagenet",
+    train: str = "head",
+    train_norms: bool = False,
+    any_size: bool = False,
+    pooling: str = "avg",
+    hidden: Sequence[int] = (),
+    dropout: float = 0.0,
+    embedding_dim: int | None = 128,
+    batch_norm: bool = False,
+    normalize: bool = True,
+) -> keras.Model:
     """A backbone with the preprocessing it was trained with, pooling, and the embedding head, orthogonal at the start.
 
     The encoder takes images of 0 to 255 as they come, and does by itself what the backbone's `preprocess_input` does:
@@ -104,7 +105,7 @@ def _load(backbone, weights, input_shape):
     return named[0], _load_application(named[0], weights, input_shape), family_of[named[0]]
 
 
-def families():
+def families() -> dict[str, str]:
     """The models of keras.applications by name, each with its module, whose `preprocess_input` it was trained with."""
     names = sorted(name for name in dir(keras.applications) if name[0].isupper())
     return {name: getattr(keras.applications, name).__module__.rpartition(".")[2] for name in names}

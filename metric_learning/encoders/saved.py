@@ -1,6 +1,7 @@
 """Models from files of others: data, not programs."""
 
 import pathlib
+from collections.abc import Sequence
 
 import keras
 
@@ -8,7 +9,14 @@ from metric_learning.encoders.backbone import backbone_of, set_trained_part
 from metric_learning.penalties import Penalty
 
 
-def saved(input_shape, *, vocabulary_size=None, path, train="all", train_norms=False):
+def saved(
+    input_shape: Sequence[int],
+    *,
+    vocabulary_size: int | None = None,
+    path: str | pathlib.Path,
+    train: str = "all",
+    train_norms: bool = False,
+) -> keras.Model:
     """The encoder that a run has left, to go on training with: on other data, or by another loss.
 
     Args:
@@ -49,7 +57,7 @@ def saved(input_shape, *, vocabulary_size=None, path, train="all", train_norms=F
     return encoder
 
 
-def load_safely(argument, path):
+def load_safely(argument: str, path: pathlib.Path) -> keras.Model:
     """A model from a `.keras` file, in Keras' safe mode, which runs no code of the file.
 
     Args:
@@ -67,7 +75,7 @@ def load_safely(argument, path):
         raise ValueError(f"{path} cannot be loaded as a Keras model, safely: {one_line(error)}") from error
 
 
-def one_line(error, most=300):
+def one_line(error: BaseException, most: int = 300) -> str:
     """What an error of a library says, without its line breaks and its lists of arguments."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else text[:most] + " ..."

@@ -1,11 +1,19 @@
 """Keras' optimizers with a learning rate for each part of a model, and weight decay for matrices alone."""
 
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
+
+if TYPE_CHECKING:  # the optimizer that comes after it among the bases
+    from keras.optimizers import Optimizer as _Optimizer
+else:
+    _Optimizer = object
 
 
-class ByPart:
+class ByPart(_Optimizer):
     """Comes before an optimizer of Keras among the bases of a class.
 
     Args:
@@ -19,7 +27,7 @@ class ByPart:
         ValueError: a factor that is not above 0; once the variables are known, a pattern that none of them has.
     """
 
-    def __init__(self, *arguments, rates=None, **options):
+    def __init__(self, *arguments: Any, rates: Mapping[str, float] | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # A tuple, as Keras would wrap a dictionary.
         self.rates = tuple((rates or {}).items())
@@ -28,11 +36,11 @@ class ByPart:
                 raise ValueError(f"optimizer.rates.{pattern} must be a number above 0; got {rate!r}")
         self._path_of = lambda variable: variable.path
 
-    def name_variables(self, paths):
+    def name_variables(self, paths: Mapping[int, str]) -> None:
         """Says what the variables are called in `rates`: id of a Keras variable -> path."""
         self._path_of = lambda variable: paths.get(id(variable), variable.path)
 
-    def build(self, variables):
+    def build(self, variables: list[keras.Variable]) -> None:
         if not self.built:
             paths = [self._path_of(variable) for variable in variables]
             for pattern, _ in self.rates:
@@ -50,7 +58,7 @@ class ByPart:
     def _apply_weight_decay(self, variables):
         """Nothing: `update_step`, which knows the rate, does it."""
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         rate = self._rate_of(self._var_key(variable), 1.0)
         if rate != 1.0:
             learning_rate = learning_rate * rate
@@ -59,7 +67,7 @@ class ByPart:
             self.assign_sub(variable, variable * decay)
         super().update_step(gradient, variable, learning_rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rates": dict(self.rates)}
 
 

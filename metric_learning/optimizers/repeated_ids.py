@@ -4,7 +4,9 @@ import keras
 import tensorflow as tf
 
 
-def sum_repeated_ids(gradients, optimizer):
+def sum_repeated_ids(
+    gradients: list[tf.Tensor | tf.IndexedSlices | None], optimizer: keras.optimizers.Optimizer
+) -> list[tf.Tensor | tf.IndexedSlices | None]:
     """Gradients as Keras' optimizers and clipping take them to be: the whole gradient of each row of a table, at once.
 
     The gradient of a table comes as `tf.IndexedSlices` with a slice for each look-up. Keras squares and clips these one
