@@ -2,13 +2,15 @@
 
 import math
 
+import tensorflow as tf
+
 # Operations that run at once hold more than those of one order; measured over keras.applications: up to 1.6 times.
 _AT_ONCE = 2.0
 # Batches of inputs around: read ahead, and copied to a tensor.
 _INPUTS = 5
 
 
-def rows_within(memory, graph, item_bytes):
+def rows_within(memory: float, graph: tf.Graph, item_bytes: int) -> int:
     """How many rows a batch may have.
 
     A function of the graph alone, not of what is free or measured, so that a repeated run has the same batches.
@@ -25,7 +27,7 @@ def rows_within(memory, graph, item_bytes):
     return max(1, rows if rows < 8 else rows - rows % 8)
 
 
-def peak_bytes(graph):
+def peak_bytes(graph: tf.Graph) -> int:
     """Bytes for each row that the tensors of a graph take when they take most, run one after the other.
 
     A tensor is held from the operation that makes it to the last one that uses it.
@@ -34,7 +36,7 @@ def peak_bytes(graph):
     last_use = {tensor.ref(): i for i, operation in enumerate(operations) for tensor in operation.inputs}
     last_use |= {tensor.ref(): len(operations) for tensor in graph.outputs}
     held = peak = 0
-    freed = {}
+    freed: dict[int, int] = {}
     for i, operation in enumerate(operations):
         for tensor in operation.outputs:
             if tensor.ref() in last_use:

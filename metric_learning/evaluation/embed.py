@@ -2,20 +2,26 @@
 
 import sys
 import weakref
+from collections.abc import Iterable
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from metric_learning.evaluation.activations import rows_within
 from metric_learning.read_ahead import read_ahead
+from metric_learning.types import Rows
 
 # Compiled forward passes by encoder, gone when it is. Not `encoder.predict`: under a strategy of n replicas that embeds
 # every batch n times.
-_forward_passes = weakref.WeakKeyDictionary()
+_forward_passes: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDictionary()
 
 
-def embed(encoder, inputs, batch_size=1024, progress=False, memory=1.0):
+def embed(
+    encoder: keras.Model, inputs: Rows, batch_size: int = 1024, progress: bool = False, memory: float = 1.0
+) -> np.ndarray:
     """Embeddings of all inputs, in inference mode.
 
     Every batch has the same shape, the last one padded and cut. What does not lie in an array is read ahead.
@@ -49,10 +55,10 @@ def embed(encoder, inputs, batch_size=1024, progress=False, memory=1.0):
         return np.asarray(inputs[start : start + batch_size])
 
     starts = range(0, count, batch_size)
-    batches = map(read, starts)
+    batches: Iterable[np.ndarray] = map(read, starts)
     if not isinstance(inputs, np.ndarray):
         batches = read_ahead(lambda i: read(starts[i]), len(starts))
-    embeddings = None
+    embeddings: Any = None  # an array, once the first batch says how wide
     every = 0.5 if sys.stderr.isatty() else 10.0
     options = {"delay": 1.0, "leave": False, "dynamic_ncols": True, "mininterval": every}
     bar = tqdm(total=count, desc="embed", unit=" items", disable=not progress, **options)
@@ -71,7 +77,7 @@ def embed(encoder, inputs, batch_size=1024, progress=False, memory=1.0):
 
 def _compiled(encoder):
     if encoder not in _forward_passes:
-        reference = weakref.ref(encoder)  # a strong one would keep its own key alive
+        reference: Any = weakref.ref(encoder)  # a strong one would keep its own key alive
 
         @tf.function(autograph=False)
         def forward(batch):

@@ -1,10 +1,11 @@
 """From embeddings and labels to scores: search, hit table, metrics, one block of queries at a
 time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metric_learning.evaluation import metrics
 from metric_learning.evaluation.names import numbered
@@ -28,17 +29,17 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    embeddings,
-    labels,
+    embeddings: ArrayLike,
+    labels: ArrayLike,
     *,
-    ids=None,
-    gallery_embeddings=None,
-    gallery_labels=None,
-    gallery_ids=None,
-    ks=(1, 2, 4, 8),
-    distance="cosine",
-    keep=8,
-    block_size=None,
+    ids: ArrayLike | None = None,
+    gallery_embeddings: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    gallery_ids: ArrayLike | None = None,
+    ks: Sequence[int] = (1, 2, 4, 8),
+    distance: str = "cosine",
+    keep: int = 8,
+    block_size: int | None = None,
 ) -> Evaluation:
     """How well nearest neighbours find the rows of the same label.
 

@@ -1,8 +1,10 @@
 """The evaluation that a run repeats: before training, while it trains, and at its end."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 
 from metric_learning.distances import check_distance
@@ -20,12 +22,12 @@ class Verdict(NamedTuple):
     gallery_embeddings: np.ndarray | None = None
 
     @property
-    def scores(self):
+    def scores(self) -> dict[str, float]:
         """Such as "validation/recall@1": 0.8."""
         return {f"{self.split_name}/{metric}": value for metric, value in self.evaluation.scores.items()}
 
 
-def check_objective(objective, scores):
+def check_objective(objective: str, scores: Collection[str]) -> None:
     """Raises ValueError unless the objective is among the validation scores."""
     if objective not in scores:
         raise ValueError(f"objective must be one of {', '.join(scores)}; got {objective!r}")
@@ -62,7 +64,7 @@ class Judge:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
 
-    def __call__(self, encoder, source, split_name):
+    def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> Verdict:
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
 
         An item never finds itself, wherever it is listed: rows of one id are left out of each other's answers.

@@ -17,9 +17,10 @@ for Nearest Neighbor Search", TPAMI 2011 (recall@k).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def recall_at_k(hits, relevant, k):
+def recall_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
     """Recall@k of metric learning, the same as hit rate and CMC@k: max_{i<=k} rel(i).
 
     1 if any of the first k neighbours is relevant, else 0. Not the share of the R relevant rows
@@ -42,7 +43,7 @@ def recall_at_k(hits, relevant, k):
     return _unless_lone(relevant, hits[:, :k].any(axis=1))
 
 
-def precision_at_1(hits, relevant):
+def precision_at_1(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     """P(1): whether the nearest neighbour is relevant. Equal to recall@1 by definition.
 
     Returns:
@@ -52,7 +53,7 @@ def precision_at_1(hits, relevant):
     return _unless_lone(relevant, hits[:, 0])
 
 
-def r_precision(hits, relevant):
+def r_precision(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     """P(R) = (1/R) sum_{i<=R} rel(i): the share of relevant rows among the first R, 1 when they all
     come first.
 
@@ -72,7 +73,7 @@ def r_precision(hits, relevant):
     return _unless_lone(relevant, found / np.maximum(relevant, 1))
 
 
-def map_at_r(hits, relevant):
+def map_at_r(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     """Average precision at R, whose mean over queries is MAP@R: (1/R) sum_{i<=R} P(i) rel(i).
 
     Unlike R-precision it rewards relevant rows for coming early. Divided by R, not by the hits
@@ -95,7 +96,7 @@ def map_at_r(hits, relevant):
     return _unless_lone(relevant, np.einsum("nk,nk->n", precision, counted) / np.maximum(relevant, 1))
 
 
-def mean_reciprocal_rank(hits, relevant):
+def mean_reciprocal_rank(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     """Reciprocal rank, whose mean over queries is MRR: 1 / min{i <= k: rel(i) = 1}, and 0 if there
     is no such i.
 
@@ -112,7 +113,7 @@ def mean_reciprocal_rank(hits, relevant):
     return _unless_lone(relevant, hits.any(axis=1) / (hits.argmax(axis=1) + 1))
 
 
-def _checked(hits, relevant, depth=None):
+def _checked(hits: ArrayLike, relevant: ArrayLike, depth: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Arrays of fitting shapes, at least `depth` deep, or as deep as the largest R when None."""
     hits, relevant = np.asarray(hits), np.asarray(relevant)
     if hits.ndim != 2 or hits.dtype != bool or relevant.shape != hits.shape[:1]:
@@ -125,5 +126,5 @@ def _checked(hits, relevant, depth=None):
     return hits, relevant
 
 
-def _unless_lone(relevant, values):
+def _unless_lone(relevant: np.ndarray, values: ArrayLike) -> np.ndarray:
     return np.where(relevant > 0, values, np.nan)

@@ -1,9 +1,10 @@
 """Labels and ids as people have them, as the integers that a search compares."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def numbered(name, *columns):
+def numbered(name: str, *columns: ArrayLike) -> list[np.ndarray]:
     """Numbers that are equal where labels or ids are.
 
     Args:
@@ -16,18 +17,18 @@ def numbered(name, *columns):
     Raises:
         ValueError: anything else. Floats are refused, as float32 merges integers above 2^24.
     """
-    columns = [_column(name, column) for column in columns]
-    if len({column.dtype.kind == "U" for column in columns}) > 1:
+    arrays = [_column(name, column) for column in columns]
+    if len({column.dtype.kind == "U" for column in arrays}) > 1:
         raise ValueError(f"{name} must be integers or strings throughout; got both")
-    if columns[0].dtype.kind != "U":
-        return [column.astype(np.int64) for column in columns]
-    numbers = {}
+    if arrays[0].dtype.kind != "U":
+        return [column.astype(np.int64) for column in arrays]
+    numbers: dict[str, int] = {}
     return [
-        np.array([numbers.setdefault(value, len(numbers)) for value in column.tolist()], np.int64) for column in columns
+        np.array([numbers.setdefault(value, len(numbers)) for value in column.tolist()], np.int64) for column in arrays
     ]
 
 
-def _column(name, values):
+def _column(name: str, values: ArrayLike) -> np.ndarray:
     """[n] integers that fit int64, or strings of NumPy's kind "U"."""
     values = np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:

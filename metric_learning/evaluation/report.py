@@ -1,10 +1,14 @@
 """What a run leaves for people to look at: the table of scores and the pictures of its `report/`
 folder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from metric_learning.evaluation.evaluate import Evaluation
+from metric_learning.evaluation.judge import Verdict
 from metric_learning.evaluation.pictures import (
     distance_histograms,
     embedding_map,
@@ -12,9 +16,10 @@ from metric_learning.evaluation.pictures import (
     neighbour_table,
     training_curves,
 )
+from metric_learning.types import Items
 
 
-def scores_table(columns):
+def scores_table(columns: Mapping[str, Mapping[str, float]]) -> str:
     """The scores of several evaluations side by side, as aligned plain text.
 
     Args:
@@ -51,7 +56,7 @@ def _number(value):
     return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.4f}"
 
 
-def scores_by_column(scores):
+def scores_by_column(scores: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """The scores of a run as `scores_table` takes them.
 
     Args:
@@ -74,7 +79,7 @@ def scores_by_column(scores):
     return columns
 
 
-def scores_of_run(best_step, trained, untrained):
+def scores_of_run(best_step: int, trained: Mapping[str, Verdict], untrained: Mapping[str, Verdict]) -> dict[str, float]:
     """All that goes to `metrics.json`.
 
     Args:
@@ -87,7 +92,9 @@ def scores_of_run(best_step, trained, untrained):
     return scores
 
 
-def report_run(folder, source, trained, untrained, **options):
+def report_run(
+    folder: str | Path, source: Any, trained: Verdict, untrained: Verdict, **options: Any
+) -> dict[str, Path]:
     """`write_report` of the test split of a source.
 
     Args:
@@ -111,21 +118,21 @@ def report_run(folder, source, trained, untrained, **options):
 
 
 def write_report(
-    folder,
-    split,
-    embeddings,
-    evaluation,
+    folder: str | Path,
+    split: Items,
+    embeddings: np.ndarray,
+    evaluation: Evaluation,
     *,
-    history=(),
-    untrained_embeddings=None,
-    gallery=None,
-    gallery_embeddings=None,
-    untrained_gallery_embeddings=None,
-    class_names=None,
-    distance="cosine",
-    objective="validation/recall@1",
-    title="Test",
-):
+    history: Sequence[Mapping[str, Any]] = (),
+    untrained_embeddings: np.ndarray | None = None,
+    gallery: Items | None = None,
+    gallery_embeddings: np.ndarray | None = None,
+    untrained_gallery_embeddings: np.ndarray | None = None,
+    class_names: Sequence[str] | None = None,
+    distance: str = "cosine",
+    objective: str = "validation/recall@1",
+    title: str = "Test",
+) -> dict[str, Path]:
     """All pictures of a finished run.
 
     Args:
@@ -156,7 +163,7 @@ def write_report(
         paths["training_curves"] = training_curves(
             folder / "training_curves.png", history, objective=objective, title=title
         )
-    neighbours = {
+    neighbours: dict[str, Any] = {
         "neighbours": evaluation.neighbours,
         "average_precision": evaluation.per_query["map@r"],
         "gallery": gallery,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import faiss
 import numpy as np
+from numpy.typing import ArrayLike
 
 DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
 
@@ -31,14 +32,14 @@ class Neighbours(NamedTuple):
 
 
 def search(
-    queries,
-    gallery,
-    k,
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    k: int,
     *,
-    distance="cosine",
-    query_ids=None,
-    gallery_ids=None,
-    block_size=None,
+    distance: str = "cosine",
+    query_ids: ArrayLike | None = None,
+    gallery_ids: ArrayLike | None = None,
+    block_size: int | None = None,
 ) -> Neighbours:
     """The `k` nearest gallery rows of every query, exactly, without the query itself.
 
@@ -91,7 +92,15 @@ class Finder:
         fewest: gallery rows left without the query itself, for the query with the fewest.
     """
 
-    def __init__(self, queries, gallery, *, distance="cosine", query_ids=None, gallery_ids=None):
+    def __init__(
+        self,
+        queries: ArrayLike,
+        gallery: ArrayLike,
+        *,
+        distance: str = "cosine",
+        query_ids: ArrayLike | None = None,
+        gallery_ids: ArrayLike | None = None,
+    ) -> None:
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
         same = queries is gallery
@@ -128,13 +137,13 @@ class Finder:
 
         self._query_ids = self._gallery_ids = None
         own = np.zeros(len(queries), np.int64)
-        if query_ids is not None:
+        if query_ids is not None and gallery_ids is not None:
             self._query_ids = integers("query_ids", query_ids, len(queries))
             self._gallery_ids = integers("gallery_ids", gallery_ids, len(gallery))
             own = count_of(self._query_ids, self._gallery_ids)
         self.fewest = self.gallery_size - int(own.max(initial=0))
 
-    def blocks(self, k, block_size=None) -> Iterator[tuple[slice, Neighbours]]:
+    def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbours]]:
         """Yields (rows of the queries, their `Neighbours`); index -1 at distance inf where fewer
         than `k` are available."""
         num_proposed = min(self.gallery_size, k + self.gallery_size - self.fewest + _SPARE)
@@ -174,7 +183,8 @@ class Finder:
         far faster."""
         queries = np.ascontiguousarray(self._queries[rows])
         distances = np.empty(candidates.shape, np.float32)
-        pairwise = faiss.fvec_inner_products_by_idx if self._dot else faiss.fvec_L2sqr_by_idx
+        # FAISS leaves these two out of its own stubs.
+        pairwise = faiss.fvec_inner_products_by_idx if self._dot else faiss.fvec_L2sqr_by_idx  # type: ignore[attr-defined]
         pairwise(
             faiss.swig_ptr(distances),
             faiss.swig_ptr(queries),
@@ -186,7 +196,7 @@ class Finder:
         distances = -distances if self._dot else distances * self._scale[rows, None]
         keys = _packed(distances).astype(np.uint64) << np.uint64(32)
         keys |= candidates.astype(np.uint64)
-        if self._query_ids is not None:
+        if self._query_ids is not None and self._gallery_ids is not None:
             keys[self._gallery_ids[candidates] == self._query_ids[rows, None]] = _TAKEN
         if k is not None:
             keys = np.partition(keys, k - 1, axis=1)[:, :k]
@@ -194,7 +204,7 @@ class Finder:
         return keys
 
 
-def integers(name, values, length):
+def integers(name: str, values: ArrayLike, length: int) -> np.ndarray:
     """[length] int64 of labels or ids. Floats are refused: float32 merges integers above 2^24."""
     values = np.asarray(values)
     if values.shape != (length,):
@@ -204,7 +214,7 @@ def integers(name, values, length):
     return values.astype(np.int64)
 
 
-def count_of(values, among):
+def count_of(values: np.ndarray, among: np.ndarray) -> np.ndarray:
     """[n] int64, how often each of `values` [n] occurs `among` [m]."""
     present, counts = np.unique(among, return_counts=True)
     if not len(present):
@@ -213,7 +223,7 @@ def count_of(values, among):
     return np.where(present[places] == values, counts[places], 0)
 
 
-def _embeddings(name, rows):
+def _embeddings(name: str, rows: ArrayLike) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"{name} must have shape [rows, dimensions]; got {list(rows.shape)}")
@@ -227,11 +237,11 @@ def _embeddings(name, rows):
     return rows
 
 
-def _squared_lengths(rows):
+def _squared_lengths(rows: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", rows, rows)
 
 
-def _unit_rows(rows, spare_axis):
+def _unit_rows(rows: np.ndarray, spare_axis: int) -> np.ndarray:
     """Rows of length 1, and two axes more on which a zero row gets length 1 as well.
 
     Zero queries and zero gallery rows lie on different axes: at right angles, cosine distance 1, to
@@ -244,17 +254,17 @@ def _unit_rows(rows, spare_axis):
     return unit
 
 
-def _without_row_mean(rows):
+def _without_row_mean(rows: np.ndarray) -> np.ndarray:
     return rows - rows.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
 
 
-def _packed(distances):
+def _packed(distances: np.ndarray) -> np.ndarray:
     """uint32 that sort as the float32 `distances` do: the sign bit turned, and all bits of negative
     numbers."""
     bits = (distances + np.float32(0)).view(np.uint32)  # + 0 makes -0 and 0 equal
     return bits ^ np.where(bits >> np.uint32(31), np.uint32(2**32 - 1), np.uint32(2**31))
 
 
-def _unpacked(bits):
+def _unpacked(bits: np.ndarray) -> np.ndarray:
     """The inverse of `_packed`."""
     return (bits ^ np.where(bits >> np.uint32(31), np.uint32(2**31), np.uint32(2**32 - 1))).view(np.float32)

@@ -5,12 +5,15 @@ import functools
 import math
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import ArrayLike
 from PIL import Image
 
 INK, GREY, PALE = "#1d2433", "#7a8394", "#e6e9ef"
@@ -31,7 +34,7 @@ FALLBACKS = (
 )
 
 
-def new_figure(width, height):
+def new_figure(width: float, height: float) -> Figure:
     """A figure of `width` x `height` pixels that pyplot never hears of: nothing to close, no
     settings to leak."""
     figure = Figure(
@@ -43,7 +46,7 @@ def new_figure(width, height):
     return figure
 
 
-def blank_page(width, height):
+def blank_page(width: float, height: float) -> tuple[Figure, Axes]:
     """(figure, axes) with the axes over the whole page, in pixels from the top left, without
     ticks."""
     figure = new_figure(width, height)
@@ -53,7 +56,7 @@ def blank_page(width, height):
     return figure, axes
 
 
-def save(figure, path):
+def save(figure: Figure, path: str | Path) -> Path:
     """Writes the PNG, with its folder, and returns the path. The same figure gives the same
     bytes."""
     path = Path(path)
@@ -65,7 +68,7 @@ def save(figure, path):
     return path
 
 
-def tidy(axes, xlabel, title):
+def tidy(axes: Axes, xlabel: str, title: str) -> None:
     """A plain frame with a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
@@ -76,7 +79,7 @@ def tidy(axes, xlabel, title):
     axes.set_title(legible(title), loc="left", color=INK, fontsize=11, fontweight="bold", parse_math=False)
 
 
-def heading(figure, title, subtitle):
+def heading(figure: Figure, title: str, subtitle: str) -> None:
     """Title and an explaining line at the top left of a figure with `constrained` room for them."""
     height = figure.get_figheight() * _DOTS_PER_INCH
     left = 16 / (figure.get_figwidth() * _DOTS_PER_INCH)
@@ -96,7 +99,7 @@ def heading(figure, title, subtitle):
         )
 
 
-def write(axes, x, y, text, **style):
+def write(axes: Axes, x: float, y: float, text: object, **style: Any) -> Text:
     """Text as it stands: `$` starts no formula."""
     return axes.text(x, y, legible(text), parse_math=False, **{"color": INK, "va": "center", **style})
 
@@ -111,14 +114,14 @@ def _families():
 @functools.cache
 def _drawable():
     """The characters that both weights of one of the fonts have."""
-    found = set()
+    found: set[int] = set()
     for family in _families():
         fonts = [font_manager.findfont(f"{family}:weight={weight}") for weight in ("normal", "bold")]
         found |= frozenset.intersection(*(frozenset(font_manager.get_font(font).get_charmap()) for font in fonts))
     return frozenset(found)
 
 
-def legible(text, width=None):
+def legible(text: object, width: int | None = None) -> str:
     """`text` in one line of at most `width` characters, with a box for what no font can draw.
 
     Emoji, and Chinese without a font for it, would otherwise raise a warning for each character.
@@ -127,13 +130,13 @@ def legible(text, width=None):
     return text if width is None or len(text) <= width else text[: width - 1].rstrip() + "\u2026"
 
 
-def legible_lines(text, width, count):
+def legible_lines(text: object, width: int, count: int) -> list[str]:
     """At most `count` lines of `width` characters, the last one shortened."""
     lines = textwrap.wrap(legible(text), width) or [""]
     return lines if len(lines) <= count else [*lines[: count - 1], legible(" ".join(lines[count - 1 :]), width)]
 
 
-def tile(image, size):
+def tile(image: ArrayLike, size: int) -> np.ndarray:
     """An image of any size as [size, size, 3] uint8, its sides kept in proportion, on white.
 
     Args:

@@ -2,6 +2,9 @@
 steps."""
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +15,13 @@ _COLORS = (canvas.BLUE, canvas.ORANGE, "#7b519d", "#1a8f4c")
 _SHOWN = ("validation/recall@1", "validation/map@r", "validation/r_precision")
 
 
-def training_curves(path, history, *, objective="validation/recall@1", title="Training"):
+def training_curves(
+    path: str | Path,
+    history: Sequence[Mapping[str, Any]],
+    *,
+    objective: str = "validation/recall@1",
+    title: str = "Training",
+) -> Path:
     """Draws the history of a run.
 
     Args:
@@ -65,7 +74,8 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
         if keys is validation:
             _draw_validation(axes, series, validation, best)
         else:
-            _draw_training(axes, *series[keys[0]], smooth=keys[0] != "learning_rate")
+            steps, values = series[keys[0]]
+            _draw_training(axes, steps, values, smooth=keys[0] != "learning_rate")
             if keys[0] == "train/active_fraction":
                 axes.set_ylim(-0.03, 1.03)
         if best:
@@ -84,7 +94,7 @@ def training_curves(path, history, *, objective="validation/recall@1", title="Tr
 
 def _series(history):
     """Key -> (steps, values), of what is a finite number."""
-    points = {}
+    points: dict[str, list[tuple[float, float]]] = {}
     for row in history:
         for key, value in row.items():
             if key != "step" and value not in (None, "") and np.isfinite(float(value)):

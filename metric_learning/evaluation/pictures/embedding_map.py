@@ -1,9 +1,14 @@
 """The embeddings laid out on a plane, so that an eye can see what lies near what."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from metric_learning.evaluation.pictures import canvas
+from metric_learning.types import Items
 
 _SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
 _FEW = 20  # up to so many classes get a colour each and a legend
@@ -13,7 +18,16 @@ _PALETTE = (
 ).split()
 
 
-def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine", title="", limit=1000):
+def embedding_map(
+    path: str | Path,
+    split: Items,
+    embeddings: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    distance: str = "cosine",
+    title: str = "",
+    limit: int = 1000,
+) -> Path:
     """Draws a t-SNE map: images as thumbnails, texts as dots, some with their first words.
 
     Args:
@@ -65,7 +79,7 @@ def embedding_map(path, split, embeddings, *, class_names=None, distance="cosine
     return canvas.save(figure, path)
 
 
-def whole_classes(labels, limit):
+def whole_classes(labels: np.ndarray, limit: int) -> np.ndarray:
     """Rows of at most `limit` items: classes in a fixed random order, each whole as long as it
     fits.
 
@@ -90,7 +104,7 @@ def whole_classes(labels, limit):
     return np.sort(np.concatenate(chosen)) if chosen else np.arange(limit)
 
 
-def plane(embeddings, distance):
+def plane(embeddings: np.ndarray, distance: str) -> np.ndarray:
     """[n, 2] float64: t-SNE started from the principal components; those alone where t-SNE has
     nothing to do."""
     if distance == "cosine":

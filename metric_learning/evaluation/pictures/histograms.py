@@ -1,7 +1,10 @@
 """How far apart equal and different items lie: the overlap is what a match by threshold gets
 wrong."""
 
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.pictures import canvas
@@ -9,7 +12,16 @@ from metric_learning.evaluation.pictures import canvas
 _PAIRS, _BLOCK, _BINS = 200_000, 20_000, 120
 
 
-def distance_histograms(path, embeddings, labels, *, ids=None, distance="cosine", untrained_embeddings=None, title=""):
+def distance_histograms(
+    path: str | Path,
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    ids: ArrayLike | None = None,
+    distance: str = "cosine",
+    untrained_embeddings: ArrayLike | None = None,
+    title: str = "",
+) -> Path:
     """Draws the distances of positive and of negative pairs, and the threshold that gets as many of
     both right.
 
@@ -62,7 +74,7 @@ def distance_histograms(path, embeddings, labels, *, ids=None, distance="cosine"
     return canvas.save(figure, path)
 
 
-def sample_pairs(labels):
+def sample_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Up to 200,000 pairs of equal and of different labels, the same on every call.
 
     Returns:
@@ -91,7 +103,7 @@ def sample_pairs(labels):
     return np.concatenate([empty, *positives])[:_PAIRS], np.concatenate([empty, *negatives])[:_PAIRS]
 
 
-def paired_distances(embeddings, pairs, distance):
+def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) -> np.ndarray:
     """[p] float32: the distance of each pair of rows, as `metric_learning.distances` defines it."""
     embeddings = np.asarray(embeddings, np.float32)
     found = np.empty(len(pairs), np.float32)
@@ -119,7 +131,7 @@ def _distances(left, right, distance):
     return np.sqrt(squares) if distance == "euclidean" else squares
 
 
-def equal_error(positives, negatives):
+def equal_error(positives: np.ndarray, negatives: np.ndarray) -> tuple[float, float]:
     """(threshold, rate): where the share of positives farther equals the share of negatives
     nearer."""
     thresholds = np.sort(np.concatenate([positives, negatives]))
@@ -129,7 +141,7 @@ def equal_error(positives, negatives):
     return float(thresholds[place]), float(missed[place] + accepted[place]) / 2
 
 
-def overlap(positives, negatives):
+def overlap(positives: np.ndarray, negatives: np.ndarray) -> float:
     """Common area of the two histograms, from 0 (apart) to 1 (the same)."""
     edges = _edges(positives, negatives)
     shares = [np.histogram(values, edges)[0] / len(values) for values in (positives, negatives)]

@@ -1,17 +1,20 @@
 """Queries and their nearest neighbours, wrong ones marked: images as a gallery, texts as a
 table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from metric_learning.evaluation.pictures import canvas
+from metric_learning.evaluation.search import Neighbours
+from metric_learning.types import Items
 
 _TILE, _GAP, _CAPTION, _NAMES = 88, 12, 28, 190  # pixels
 _LINE, _CARD = 19, 640
 
 
-def spread_queries(average_precision, count):
+def spread_queries(average_precision: np.ndarray, count: int) -> np.ndarray:
     """`count` queries evenly spread over the ranking by average precision, best first: no cherry is
     picked.
 
@@ -32,16 +35,16 @@ def spread_queries(average_precision, count):
 
 
 def neighbour_gallery(
-    path,
-    split,
-    neighbours,
-    average_precision,
+    path: str | Path,
+    split: Items,
+    neighbours: Neighbours,
+    average_precision: np.ndarray,
     *,
-    gallery=None,
-    class_names=None,
-    title="",
-    num_queries=12,
-):
+    gallery: Items | None = None,
+    class_names: Sequence[str] | None = None,
+    title: str = "",
+    num_queries: int = 12,
+) -> Path:
     """Draws image queries, each with its nearest neighbours: green if of the same class, red with a
     caption if not.
 
@@ -118,16 +121,16 @@ def _draw_tile(axes, image, x, y, color):
 
 
 def neighbour_table(
-    path,
-    split,
-    neighbours,
-    average_precision,
+    path: str | Path,
+    split: Items,
+    neighbours: Neighbours,
+    average_precision: np.ndarray,
     *,
-    gallery=None,
-    class_names=None,
-    title="",
-    num_queries=12,
-):
+    gallery: Items | None = None,
+    class_names: Sequence[str] | None = None,
+    title: str = "",
+    num_queries: int = 12,
+) -> Path:
     """Writes text queries and their nearest neighbours as Markdown (`path` with .md) and draws them
     (.png).
 
