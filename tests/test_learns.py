@@ -1,6 +1,7 @@
-"""Losses and miners whose shipped settings mean nothing for a distance say in one line what fits, and that learns.
+"""Every loss and miner with every distance, as shipped: it learns, or says in one line what fits, and that learns.
 
-Learning is sixty steps on 24 classes of the emoji at half their size, with a small encoder.
+Learning is sixty steps on twelve classes of the emoji at half their size, with a small encoder, whose rows are nearly
+equal at first: there, what cannot learn pulls them together for good.
 """
 
 import functools
@@ -14,12 +15,13 @@ import tensorflow as tf
 
 from metric_learning import encoders
 from metric_learning.data import emoji
-from metric_learning.distances import DISTANCES, check_same_distance
+from metric_learning.distances import DISTANCES, check_same_distance, pairwise
 from metric_learning.evaluation import embed, evaluate
 from metric_learning.training import Learner
 
 CONF = pathlib.Path(__file__).parent.parent / "conf"
-NUM_CLASSES, PER_CLASS, STEPS, DIM = 24, 6, 60, 32
+NAMES = {group: sorted(file.stem for file in (CONF / group).glob("*.yaml")) for group in ("loss", "miner")}
+NUM_CLASSES, PER_CLASS, STEPS, DIM = 12, 6, 60, 32
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
 
 # What does not take all distances as shipped, and what it takes.
@@ -48,8 +50,20 @@ ADVICE = {
     "sigmoid": {"bias": 20.0},
     "margin": {"boundary": -0.5},
 }
-# Times the untrained MAP@R that one which learns reaches: those that collapse come to 2.1.
-LEAST = 2.5
+# A companion of other losses, alone least where all rows are equal, and one that learns the hundreds of classes of the
+# emoji but not twelve of them in so few steps: docs/losses.md says so of both.
+DO_NOT_LEARN = {"intra_pair_variance", "manifold"}
+# Miners of the hardest tuples, which pull nearly equal rows together but by the Euclidean distance, whose gradient does
+# not fade there: docs/losses.md has them come second, after semi-hard triplets.
+COME_SECOND = {
+    **dict.fromkeys(["angular", "batch_hard", "hard_negatives"], set(DISTANCES) - {"euclidean"}),
+    "hard_pairs": {"snr"},
+}
+# Times the untrained MAP@R that one which learns reaches at least; most come to more than ten.
+LEAST = 4.0
+# Share of the untrained distance between classes that one which learns keeps at least: most multiply it by ten, and
+# those that collapse divide it by as much, though they may still rank what rounding leaves.
+LEAST_APART = 0.5
 
 
 def takes(group, name):
@@ -57,17 +71,20 @@ def takes(group, name):
 
 
 @functools.cache
-def composed(loss, miner):
-    overrides = [f"loss={loss}", *([f"miner={miner}"] if miner else []), f"steps={STEPS}"]
+def composed(loss, miner, comes_second=False):
+    overrides = [f"loss={loss}", f"steps={STEPS}"]
+    if comes_second:
+        overrides += ["miner=schedule", f"miner@miner.then={miner}", "miner.begin=20", "miner.end=40"]
+    elif miner:
+        overrides += [f"miner={miner}"]
     overrides += [f"encoder.embedding_dim={DIM}", "optimizer.learning_rate.warmup_steps=4"]
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        # Smaller steps than for the larger encoder, which has eight times the channels.
-        return hydra.compose("config", [*overrides, "optimizer.learning_rate.peak=0.003"])
+        return hydra.compose("config", overrides)
 
 
 def made(loss, miner, distance, **settings):
     """The loss as train.py makes it."""
-    cfg = composed(loss, miner).copy()
+    cfg = composed(loss, miner, distance in COME_SECOND.get(miner, ())).copy()
     cfg.distance = distance
     for name, value in settings.items():
         cfg.loss[name] = value
@@ -90,37 +107,67 @@ def items():
 def untrained():
     """An encoder and the weights that it begins with."""
     keras.utils.set_random_seed(0)
-    encoder = encoders.cnn((16, 16, 3), widths=[8, 16], embedding_dim=DIM)
+    encoder = encoders.cnn((16, 16, 3), widths=[16, 32], embedding_dim=DIM)
     return encoder, encoder.get_weights()
 
 
-def batches():
-    """Places of 64 rows, 4 each of 16 classes."""
+def batches(packed):
+    """Places of 32 rows, 4 each of 8 classes; or of 16 triplets, one after another."""
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
-        classes = rng.permutation(NUM_CLASSES)[:16]
-        yield np.concatenate([PER_CLASS * label + rng.permutation(PER_CLASS)[:4] for label in classes])
+        classes = rng.permutation(NUM_CLASSES)[:8]
+        places = np.array([PER_CLASS * label + rng.permutation(PER_CLASS)[:4] for label in classes])
+        # Two anchors of each class, each with a positive of it and a negative of the next.
+        others = np.roll(places, 1, axis=0)
+        triplets = [
+            (row[2 * n], row[2 * n + 1], other[n]) for row, other in zip(places, others, strict=True) for n in (0, 1)
+        ]
+        yield np.ravel(triplets if packed else places)
 
 
-def learned(loss, optimizer):
-    """The MAP@R of the items after learning them, in units of that before."""
+def judged(embeddings, distance):
+    """MAP@R by the distance, and the mean cosine distance between rows of different classes."""
+    labels = items()[1]
+    score = evaluate(embeddings, labels, ks=(1,), distance=distance).scores["map@r"]
+    return np.array([score, pairwise(embeddings).numpy()[labels[:, None] != labels].mean()])
+
+
+@functools.cache
+def embeddings_before():
+    encoder, start = untrained()
+    encoder.set_weights(start)
+    return embed(encoder, items()[0])
+
+
+@functools.cache
+def embeddings_after(loss, miner, distance, settings=()):
+    """The embeddings of the items after learning from them."""
     images, labels = items()
     encoder, start = untrained()
-
-    def score():
-        return evaluate(embed(encoder, images), labels, ks=(1,), distance=loss.distance).scores["map@r"]
-
     encoder.set_weights(start)
-    before = score()
     keras.utils.set_random_seed(0)
-    loss.build(NUM_CLASSES, DIM)
-    learner = Learner(encoder, loss)
-    learner.compile(optimizer)
+    made_loss = made(loss, miner, distance, **dict(settings))
+    made_loss.build(NUM_CLASSES, DIM, [f"class {label}" for label in range(NUM_CLASSES)])
+    learner = Learner(encoder, made_loss)
+    learner.compile(build(composed(loss, miner).optimizer))
     learner.optimizer.build(learner.trainable_variables)
     update = tf.function(lambda places: learner.update(tf.gather(images, places), tf.gather(labels, places)))
-    for places in batches():
+    for places in batches(packed=miner == "packed"):
         update(tf.constant(places))
-    return score() / before
+    return embed(encoder, images)
+
+
+def learned(loss, miner, distance, **settings):
+    """MAP@R and the distance between classes after learning, in units of those before."""
+    # What compares rows with class vectors or views, and not with each other, learns the same for every distance.
+    learns_by = made(loss, miner, distance, **settings).distance or "cosine"
+    after = embeddings_after(loss, miner, learns_by, tuple(settings.items()))
+    return judged(after, distance) / judged(embeddings_before(), distance)
+
+
+def test_all_that_is_named_here_exists():
+    assert all(set(names) <= set(NAMES[group]) for group, names in TAKES.items())
+    assert set(ADVICE) | DO_NOT_LEARN <= set(NAMES["loss"]) and set(COME_SECOND) <= set(NAMES["miner"])
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in TAKES.items() for name in names])
@@ -136,11 +183,26 @@ def test_what_does_not_fit_is_refused_in_one_line_that_says_what_does(group, nam
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ADVICE)
-def test_what_the_error_advises_learns(name):
-    optimizer = composed(name, None).optimizer
-    ratios = {
-        distance: learned(made(name, None, distance, **ADVICE[name]), build(optimizer))
-        for distance in sorted(set(DISTANCES) - takes("loss", name))
-    }
-    assert min(ratios.values()) > LEAST, ratios
+@pytest.mark.parametrize(
+    ("group", "name", "distance"),
+    [
+        (group, name, by)
+        for group, names in NAMES.items()
+        for name in names
+        for by in DISTANCES
+        if by in takes(group, name) and name not in DO_NOT_LEARN
+    ],
+)
+def test_what_is_not_refused_learns(group, name, distance):
+    loss, miner = (name, None) if group == "loss" else ("triplet", name)
+    score, apart = learned(loss, miner, distance)
+    assert score > LEAST and apart > LEAST_APART, (score, apart)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "distance"), [(name, by) for name in ADVICE for by in DISTANCES if by not in takes("loss", name)]
+)
+def test_what_the_error_advises_learns(name, distance):
+    score, apart = learned(name, None, distance, **ADVICE[name])
+    assert score > LEAST and apart > LEAST_APART, (score, apart)
