@@ -8,6 +8,7 @@ import time
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import ops  # nothing public reaches its registry
 
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
@@ -120,6 +121,18 @@ def set_precision(precision):
 def start_afresh(seed, precision):
     """Forgets the models of the run before, in a sweep, and makes this one the same whenever it is started again."""
     keras.utils.clear_session()
+    forget_custom_gradients()
     set_precision(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def forget_custom_gradients():
+    """Lets go of the graphs that were traced so far, once nothing else needs them.
+
+    TensorFlow remembers the gradient of each call of a `tf.custom_gradient` function in a graph, by a name of its own,
+    for as long as the process lives, and by it the whole graph: https://github.com/tensorflow/tensorflow/issues/97697.
+    """
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
