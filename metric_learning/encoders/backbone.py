@@ -58,7 +58,7 @@ def set_trained_part(backbone: Backbone, train: str, input_shape: Sequence[int],
     A stage is all that works at one resolution, from the layer that reaches it on, as in the papers (ResNet, FPN): the
     last stage of a network for 224 px works at 7 x 7. Stages are few, mean the same in every family, and need no names;
     a number of layers would mean anything. A model with one resolution throughout has a stage for each of its layers
-    with weights.
+    with weights, a batch norm going with what it follows.
 
     Args:
         backbone: `Backbone`.
@@ -109,7 +109,13 @@ def stages(model: keras.Model, input_shape: Sequence[int]) -> list[list[keras.la
     weighty.sort(key=lambda layer: -pixels[layer.name])
     resolutions = sorted({pixels[layer.name] for layer in weighty}, reverse=True)
     if len(resolutions) == 1:
-        return [[layer] for layer in weighty]
+        alone = []
+        for layer in weighty:
+            if alone and isinstance(layer, keras.layers.BatchNormalization):
+                alone[-1].append(layer)
+            else:
+                alone.append([layer])
+        return alone
     return [[layer for layer in weighty if pixels[layer.name] == resolution] for resolution in resolutions]
 
 

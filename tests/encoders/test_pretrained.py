@@ -159,6 +159,15 @@ def test_stages_are_the_resolutions(file):
     assert names == [["conv4", "norm4"], ["conv6", "norm6"], ["conv8", "norm8"]]
 
 
+def test_where_all_is_of_one_resolution_each_layer_is_a_stage_with_its_norm():
+    x = images = keras.Input((8, 8, 3))
+    for name in ("one", "two"):
+        x = keras.layers.Conv2D(4, 3, padding="same", name=name)(x)
+        x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+    names = [[layer.name for layer in stage] for stage in stages(keras.Model(images, x), (8, 8, 3))]
+    assert names == [["one", "one_norm"], ["two", "two_norm"]]
+
+
 @pytest.mark.parametrize("train_norms", [True, False])
 @pytest.mark.parametrize(
     ("train", "trained"),
