@@ -68,43 +68,14 @@ def _to_colours(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def read_images(
-    paths: Sequence[str | Path],
-    image_size: int | Sequence[int] = (32, 32),
-    *,
-    channels: int = 3,
-    fit: str = "letterbox",
-    skip_unreadable: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read image files, in their order.
-
-    Args:
-        paths: the files.
-        image_size, channels, fit: see `fit_image`.
-        skip_unreadable: leave unreadable files out with a warning, rather than raise.
-
-    Returns:
-        (images, readable): uint8 [m, height, width, channels] of the m readable files, and bool
-        [n], which of the paths they are.
-
-    Raises:
-        ValueError: an argument is not as `fit_image` wants it, or files cannot be read: it counts
-            them and names the first, with the reason.
-    """
-    images, problems = decode_images(paths, image_size, channels=channels, fit=fit)
-    refuse_or_warn({paths[i]: problem for i, problem in problems.items()}, len(paths), skip_unreadable)
-    readable = np.ones(len(paths), bool)
-    readable[list(problems)] = False
-    return (images if not problems else images[readable]), readable
-
-
 def decode_images(
     paths: Sequence[str | Path], image_size: int | Sequence[int], *, channels: int = 3, fit: str = "letterbox"
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode image files in threads.
 
     Args:
-        paths, image_size, channels, fit: see `read_images`.
+        paths: the files.
+        image_size, channels, fit: see `fit_image`.
 
     Returns:
         (images, problems): uint8 [n, height, width, channels], of any content where there is no image to be had, and

@@ -10,7 +10,7 @@ from PIL import Image
 
 from metric_learning.data import image_files
 from metric_learning.data.image_files import hash_file, open_images
-from metric_learning.data.images import read_images
+from metric_learning.data.images import decode_images
 from metric_learning.data.random_access import in_memory
 
 COUNT = 9
@@ -54,7 +54,7 @@ def touch(path, seconds=5):
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 @pytest.mark.parametrize("options", [{}, {"channels": 1, "fit": "stretch", "image_size": (5, 7)}], ids=["", "options"])
 def test_pixels_are_those_of_the_decoder(paths, cache_dir, cache, options):
-    expected, _ = read_images(paths, **options)
+    expected, _ = decode_images(paths, **{"image_size": (32, 32)} | options)
     for _ in range(2):
         images, readable, _ = open_images(paths, **options, cache=cache, cache_dir=cache_dir)
         assert readable.all() and images.shape == expected.shape
@@ -117,7 +117,7 @@ def test_whatever_changes_the_pixels_is_decoded_anew(paths, cache_dir, decoded, 
         monkeypatch.setattr(image_files.PIL, "__version__", "0.0")
     decoded.clear()
     images, _, _ = open_images(paths, **options, cache="disk", cache_dir=cache_dir)
-    np.testing.assert_array_equal(images[:], read_images(paths, **options)[0])
+    np.testing.assert_array_equal(images[:], decode_images(paths, (32, 32), **options)[0])
     assert len(decoded) == len(paths)
 
 
@@ -155,7 +155,7 @@ def test_unreadable_files(paths, cache_dir, decoded, cache):
     with pytest.warns(UserWarning, match="1 of 9 images cannot be read: .*3.jpg .*They are left out"):
         images, readable, _ = open_images(paths, **options, skip_unreadable=True)
     assert np.flatnonzero(~readable).tolist() == [3]
-    expected, _ = read_images([path for path in paths if path != paths[3]])
+    expected, _ = decode_images([path for path in paths if path != paths[3]], (32, 32))
     np.testing.assert_array_equal(np.asarray(images), expected, strict=True)
     if cache == "disk":  # the second time only the broken one is tried again
         decoded.clear()

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metric_learning.data.images import fit_image, read_images
+from metric_learning.data.image_files import open_images
+from metric_learning.data.images import fit_image
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def read(paths, *arguments, **options):
+    """All the files, now, and which of them can be read."""
+    return open_images(paths, *arguments, **options, cache="memory")[:2]
 
 
 def plain(mode, colour, size=(4, 4)):
@@ -54,7 +60,7 @@ def test_every_mode_becomes_what_the_eye_sees_on_white(image, corner, inside):
 
 def test_saved_16_bit_png_keeps_its_greys(tmp_path):
     sixteen_bits(25_700).save(tmp_path / "deep.png")
-    images, _ = read_images([tmp_path / "deep.png"], (4, 4))
+    images, _ = read([tmp_path / "deep.png"], (4, 4))
     assert (images == 100).all()
 
 
@@ -64,7 +70,7 @@ def test_camera_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "turned.png", exif=exif)
-    images, _ = read_images([tmp_path / "turned.png"], (8, 4))
+    images, _ = read([tmp_path / "turned.png"], (8, 4))
     np.testing.assert_allclose(images[0, :3].mean((0, 1)), RED, atol=8)
     np.testing.assert_allclose(images[0, 5:].mean((0, 1)), WHITE, atol=8)
 
@@ -93,7 +99,7 @@ def test_reads_in_order(tmp_path):
     for value in range(40):
         paths.append(tmp_path / f"{value}.png")
         plain("L", value).save(paths[-1])
-    images, readable = read_images(paths, (4, 4), channels=1)
+    images, readable = read(paths, (4, 4), channels=1)
     assert images[:, 0, 0, 0].tolist() == list(range(40))
     assert readable.all()
 
@@ -110,7 +116,7 @@ def broken(tmp_path):
 
 def test_unreadable_files_are_counted_and_the_first_named(broken):
     with pytest.raises(ValueError) as caught:
-        read_images(broken, (4, 4))
+        read(broken, (4, 4))
     message = str(caught.value)
     assert "4 of 5 images cannot be read" in message
     for part in ("cut.png (", "text.jpg (not an image", "no.png (no such file)", "skip_unreadable"):
@@ -120,7 +126,7 @@ def test_unreadable_files_are_counted_and_the_first_named(broken):
 
 def test_unreadable_files_can_be_left_out_with_one_warning(broken):
     with pytest.warns(UserWarning, match="4 of 5 images cannot be read") as caught:
-        images, readable = read_images(broken, (4, 4), skip_unreadable=True)
+        images, readable = read(broken, (4, 4), skip_unreadable=True)
     assert len(caught) == 1
     assert readable.tolist() == [False, True, False, False, False]
     assert images.shape == (1, 4, 4, 3)
@@ -143,12 +149,12 @@ def test_unreadable_files_can_be_left_out_with_one_warning(broken):
 )
 def test_wrong_option_is_named(option, value):
     with pytest.raises(ValueError, match=f"{option} must be"):
-        read_images([], **{"image_size": (4, 4), option: value})
+        read([], **{"image_size": (4, 4), option: value})
 
 
 def test_one_number_is_both_sides():
     assert fit_image(plain("RGB", RED), 6).shape == (6, 6, 3)
-    images, _ = read_images([], 5)
+    images, _ = read([], 5)
     assert images.shape == (0, 5, 5, 3)
 
 
@@ -162,5 +168,5 @@ def test_pipes_sockets_devices_and_folders_are_named_and_never_opened(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for name, kind in (("pipe", "a pipe"), ("socket", "a socket"), ("device", "a device"), ("folder", "a folder")):
         with pytest.raises(ValueError, match=rf"1 of 1 images cannot be read: .*{name}.png \({kind}, not a file\)"):
-            read_images([tmp_path / f"{name}.png"])
+            read([tmp_path / f"{name}.png"])
     listener.close()
