@@ -31,18 +31,6 @@ class Items(Protocol):
     def captions(self) -> Sequence[str]: ...
 
 
-class Plan(Protocol):
-    """Which items a step trains on, as `metric_learning.data.BatchPlan` says it."""
-
-    @property
-    def batch_size(self) -> int: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    def block(self, first_step: int, num_steps: int) -> np.ndarray: ...
-
-
 class Augmentation(Protocol):
     """Changes a batch of inputs, by `num_randoms` uniform numbers an item."""
 

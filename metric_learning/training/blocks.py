@@ -1,14 +1,23 @@
 """Blocks of training steps, compiled: from data in memory, or read ahead while the step before is computed."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from metric_learning import xla
+from metric_learning.data.batches import BatchPlan
 from metric_learning.data.random_access import in_memory
+from metric_learning.data.split import Split
 from metric_learning.read_ahead import read_ahead
+from metric_learning.training.learner import Learner
+from metric_learning.types import Augmentation
 
 
-def compile_block(learner, split, plan, augment=None, jit_compile=False):
+def compile_block(
+    learner: Learner, split: Split, plan: BatchPlan, augment: Augmentation | None = None, jit_compile: bool = False
+) -> Callable[[np.ndarray, int], list[np.ndarray]]:
     """Compiles `block(indices [S, B], first_step) -> losses [S], active fractions [S]`, NumPy in and out.
 
     Inputs in memory are gathered inside the graph. All others are read in threads, a few steps ahead, each process only
@@ -95,9 +104,12 @@ def _block_in_memory(strategy, replica_step, inputs, labels, plan):
 
 def _block_of_reads(strategy, replica_step, inputs, labels, plan):
     local = []  # the replicas of this process, by their place in the batch
-    strategy.experimental_distribute_values_from_function(
-        lambda context: local.append(context.replica_id_in_sync_group) or tf.constant(0)
-    )
+
+    def note(context):
+        local.append(context.replica_id_in_sync_group)
+        return tf.constant(0)
+
+    strategy.experimental_distribute_values_from_function(note)
 
     def read(step):
         """Inputs and labels of a step for each replica of this process."""
@@ -119,7 +131,8 @@ def _block_of_reads(strategy, replica_step, inputs, labels, plan):
                 lambda context: tf.constant(values[local.index(context.replica_id_in_sync_group)])
             )
 
-    ahead, next_step = iter(()), None
+    ahead: Iterator[Any] = iter(())
+    next_step = None
 
     def block(indices, first_step):
         nonlocal ahead, next_step

@@ -5,7 +5,10 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
 _META = "meta"
@@ -17,7 +20,7 @@ class CheckpointError(ValueError):
     came_late = False  # whenever it comes, it is about a file and not about the code
 
 
-def save(path, variables, meta):
+def save(path: str | pathlib.Path, variables: Sequence[keras.Variable], meta: dict[str, Any]) -> None:
     """Writes variables and plain data to one file.
 
     The file appears complete or not at all: a process killed while writing leaves the previous one.
@@ -29,12 +32,13 @@ def save(path, variables, meta):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{i:05d}": variable.numpy() for i, variable in enumerate(variables)}
     meta = {"names": [variable.path for variable in variables], **meta}
+    arrays: dict[str, Any] = {_META: np.array(json.dumps(meta))}
+    arrays |= {f"{i:05d}": variable.numpy() for i, variable in enumerate(variables)}
     unfinished = path.with_suffix(".unfinished")
     try:
         with unfinished.open("wb") as file:
-            np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -43,7 +47,7 @@ def save(path, variables, meta):
         raise
 
 
-def restore(path, variables):
+def restore(path: str | pathlib.Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
     """Assigns the values of `save` to the same variables.
 
     Returns:
@@ -67,7 +71,7 @@ def restore(path, variables):
     return meta
 
 
-def read(path):
+def read(path: str | pathlib.Path) -> tuple[dict[str, Any], list[np.ndarray]]:
     """All that `save` wrote, every byte of it checked.
 
     Returns:

@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,7 +15,7 @@ from tensorflow.python.framework import ops  # nothing public reaches its regist
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 
-def mirrored(devices=None, logical_cpus=None):
+def mirrored(devices: Sequence[str] | None = None, logical_cpus: int | None = None) -> tf.distribute.MirroredStrategy:
     """Replicas on the devices of this machine.
 
     Args:
@@ -36,7 +38,7 @@ def mirrored(devices=None, logical_cpus=None):
     return tf.distribute.MirroredStrategy(devices)
 
 
-def part_cpu(count):
+def part_cpu(count: int) -> None:
     """Makes `count` devices of the CPU, once in a process."""
     if count < 1:
         raise ValueError(f"strategy.logical_cpus must be at least 1; got {count}")
@@ -51,7 +53,7 @@ def part_cpu(count):
             ) from None
 
 
-def multi_worker(timeout=300.0):
+def multi_worker(timeout: float = 300.0) -> tf.distribute.MultiWorkerMirroredStrategy:
     """Replicas on several machines, which the environment variable TF_CONFIG names.
 
     Args:
@@ -64,7 +66,7 @@ def multi_worker(timeout=300.0):
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
-def await_workers(config, timeout):
+def await_workers(config: Mapping[str, Any], timeout: float) -> None:
     """Returns once all workers of a cluster have been started; TensorFlow itself would wait without a word, and on.
 
     Each listens at its own address for the others, until TensorFlow does.
@@ -101,24 +103,26 @@ def _answers(address):
     return True
 
 
-def is_chief(cluster):
+def is_chief(cluster: tf.distribute.cluster_resolver.ClusterResolver | None) -> bool:
     """Whether this process keeps the books: of several workers the one called chief, or else the first.
 
     Args:
         cluster: `strategy.cluster_resolver`; None, or one without a cluster, for a single process.
     """
     jobs = [] if cluster is None else cluster.cluster_spec().jobs
-    return not jobs or (cluster.task_type, cluster.task_id) == ("chief" if "chief" in jobs else "worker", 0)
+    if cluster is None or not jobs:
+        return True
+    return (cluster.task_type, cluster.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
-def set_precision(precision):
+def set_precision(precision: str) -> None:
     """Sets Keras' policy for all layers made from here on; raises ValueError unless it is one of PRECISIONS."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     keras.config.set_dtype_policy(precision)
 
 
-def start_afresh(seed, precision):
+def start_afresh(seed: int, precision: str) -> None:
     """Forgets the models of the run before, in a sweep, and makes this one the same whenever it is started again."""
     keras.utils.clear_session()
     forget_custom_gradients()
@@ -127,7 +131,7 @@ def start_afresh(seed, precision):
     tf.config.experimental.enable_op_determinism()
 
 
-def forget_custom_gradients():
+def forget_custom_gradients() -> None:
     """Lets go of the graphs that were traced so far, once nothing else needs them.
 
     TensorFlow remembers the gradient of each call of a `tf.custom_gradient` function in a graph, by a name of its own,

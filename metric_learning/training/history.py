@@ -2,9 +2,11 @@
 
 import csv
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-def write_history(path, rows):
+def write_history(path: str | pathlib.Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes the rows as CSV, blank where one has no such key; in one move, so that nobody reads half a file."""
     path = pathlib.Path(path)
     unfinished = path.with_suffix(".unfinished")

@@ -1,6 +1,7 @@
 """An encoder and its loss as one Keras model: what is trained, saved and restored together."""
 
 import contextlib
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -28,7 +29,7 @@ class Learner(keras.Model):
         ema: momentum of a moving average of the encoder's weights, see `WeightAverage` and `averaged`; None for none.
     """
 
-    def __init__(self, encoder, loss, ema=None, **kwargs):
+    def __init__(self, encoder: keras.Model, loss: keras.losses.Loss, ema: float | None = None, **kwargs: Any) -> None:
         if loss.reduction in (None, "none"):
             raise ValueError(f"the loss of a Learner must be reduced to a scalar; got reduction={loss.reduction!r}")
         super().__init__(**kwargs)
@@ -39,28 +40,28 @@ class Learner(keras.Model):
         self.mean_loss = keras.metrics.Mean(name="loss")
         self.mean_active = keras.metrics.Mean(name="active_fraction")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         parts = {"encoder": serialize(self.encoder), "loss": serialize(self.embedding_loss)}
         return {"name": self.name, **parts, "ema": None if self.average is None else self.average.momentum}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "loss")}
         return cls(**parts, **config)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
         self.optimizer.build(self.trainable_variables)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [self.mean_loss, self.mean_active]
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(self, optimizer: str | keras.optimizers.Optimizer = "adam", **kwargs: Any) -> None:
         """As in Keras, without `loss`, which the learner has."""
         if kwargs.get("loss") is not None:
             raise ValueError("the Learner has its loss already: give it to Learner(encoder, loss), not to compile")
@@ -80,29 +81,31 @@ class Learner(keras.Model):
                 paths[id(variable)] = f"{kind}/{variable.path}"
         return paths
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         if not self.encoder.built:
             self.encoder.build(input_shape)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.encoder(inputs, training=training)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, active_fraction = self.update(inputs, labels, sample_weight)
         self.mean_loss.update_state(loss)
         self.mean_active.update_state(active_fraction)
         return self.get_metrics_result()
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, active_fraction = self.losses_of(self(inputs, training=False), labels, sample_weight)
         self.mean_loss.update_state(loss)
         self.mean_active.update_state(active_fraction)
         return self.get_metrics_result()
 
-    def update(self, inputs, labels, sample_weight=None):
+    def update(
+        self, inputs: tf.Tensor, labels: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """One optimizer step; to be called in a replica context.
 
         Args:
@@ -126,13 +129,15 @@ class Learner(keras.Model):
             self.average.update(self.encoder.variables, self.optimizer.iterations)
         return loss, active_fraction
 
-    def averaged(self):
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
         """A context in which the encoder has its average weights, to be judged or saved; without `ema`, its own."""
         if self.average is None:
             return contextlib.nullcontext()
         return self.average.in_place_of(self.encoder.variables)
 
-    def losses_of(self, embeddings, labels, sample_weight=None):
+    def losses_of(
+        self, embeddings: tf.Tensor, labels: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss of the whole batch, penalties included, and its active fraction, from this replica's part."""
         if [id(layer) for layer in self.embedding_loss.layers] != [id(layer) for layer in self.loss_layers]:
             raise ValueError(

@@ -4,15 +4,21 @@ import dataclasses
 import pathlib
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from metric_learning.data.batches import BatchPlan
+from metric_learning.data.split import Split
 from metric_learning.training import checkpoints
 from metric_learning.training.blocks import compile_block
 from metric_learning.training.history import write_history
+from metric_learning.training.learner import Learner
 from metric_learning.training.thaw import freeze_backbone
+from metric_learning.types import Augmentation
 
 LAST = pathlib.PurePath("checkpoints", "last.npz")
 BEST = pathlib.PurePath("checkpoints", "best.npz")
@@ -72,18 +78,18 @@ class Loop:
 
     def run(
         self,
-        learner,
-        split,
-        plan,
+        learner: Learner,
+        split: Split,
+        plan: BatchPlan,
         *,
-        folder,
-        validate,
-        augment=None,
-        jit_compile=False,
-        resume=False,
-        save=True,
-        on_row=None,
-    ):
+        folder: str | pathlib.Path,
+        validate: Callable[[], dict[str, float]],
+        augment: Augmentation | None = None,
+        jit_compile: bool = False,
+        resume: bool = False,
+        save: bool = True,
+        on_row: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Progress:
         """Trains to the end; the best weights are then in `folder`, see `restore_best`.
 
         Where nothing of the learner trains it takes no step.
@@ -121,7 +127,7 @@ class Loop:
             progress = Progress(**checkpoints.restore(last, state)["progress"])
         else:
             progress = Progress()
-        if thaw is not None and progress.step >= self.thaw_at:
+        if thaw is not None and self.thaw_at is not None and progress.step >= self.thaw_at:
             thaw = thaw()
         block = compile_block(learner, split, plan, augment, jit_compile)
         if save and not resume:
@@ -214,7 +220,7 @@ def _check_weights(learner, step):
             raise NonFiniteLossError(f"{variable.path} is not finite after step {step}; try a lower learning rate")
 
 
-def restore_best(folder, learner):
+def restore_best(folder: str | pathlib.Path, learner: Learner) -> int:
     """Assigns the weights of the best validation of the run in `folder`, and returns their step.
 
     Raises:

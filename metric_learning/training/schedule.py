@@ -3,7 +3,7 @@
 import keras
 
 
-def warmup_cosine(peak, steps, warmup_steps=0):
+def warmup_cosine(peak: float, steps: int, warmup_steps: int = 0) -> keras.optimizers.schedules.LearningRateSchedule:
     """Rises in a line to `peak`, then falls to 0 at `steps` along half a cosine.
 
     Args:

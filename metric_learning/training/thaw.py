@@ -1,10 +1,13 @@
 """A backbone that stands still until the head on it knows something."""
 
+from collections.abc import Callable
+
 from metric_learning.encoders import backbone_of
 from metric_learning.encoders.backbone import all_layers
+from metric_learning.training.learner import Learner
 
 
-def freeze_backbone(learner):
+def freeze_backbone(learner: Learner) -> Callable[[], None]:
     """Freezes the backbone of the encoder for a while.
 
     While it is frozen, it runs as in inference and steps cost little more than those of the head.

@@ -1,6 +1,7 @@
 """A moving average of the weights of an encoder, which often judges better than where the last steps left them."""
 
 import contextlib
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ class WeightAverage(keras.layers.Layer):
         ValueError: a momentum out of range.
     """
 
-    def __init__(self, variables, momentum):
+    def __init__(self, variables: Sequence[keras.Variable], momentum: float) -> None:
         if not 0 < momentum < 1:
             raise ValueError(f"ema must be above 0 and below 1, such as 0.99, or null; got {momentum}")
         super().__init__(name="weight_average", trainable=False)
@@ -41,7 +42,7 @@ class WeightAverage(keras.layers.Layer):
         for average, variable in zip(self.averages, _floats(variables), strict=True):
             average.assign(variable)
 
-    def update(self, variables, step):
+    def update(self, variables: Sequence[keras.Variable], step: int | tf.Tensor) -> None:
         """Takes the values after a step into the average.
 
         Args:
@@ -55,7 +56,7 @@ class WeightAverage(keras.layers.Layer):
             average.assign_add((1.0 - tf.cast(momentum, average.dtype)) * (variable - average))
 
     @contextlib.contextmanager
-    def in_place_of(self, variables):
+    def in_place_of(self, variables: Sequence[keras.Variable]) -> Iterator[None]:
         """While it is open, the variables have their averages; afterwards the values they had, bit for bit."""
         variables = _floats(variables)
         values = [variable.numpy() for variable in variables]
