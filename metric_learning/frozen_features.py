@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -13,13 +14,16 @@ from tqdm import tqdm
 from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.image_files import default_cache_dir
 from metric_learning.data.random_access import RandomAccess
+from metric_learning.data.source import DataSource
 from metric_learning.encoders import backbone_of
 from metric_learning.evaluation import embed
 
 BATCH = 32
 
 
-def frozen_features(encoder, source, cache_dir=None):
+def frozen_features(
+    encoder: keras.Model, source: DataSource, cache_dir: str | Path | None = None
+) -> "tuple[keras.Model, DataSource | FeatureSource]":
     """The part of an encoder that trains, and the data as that part sees it.
 
     Where nothing below the head trains, a head on features that were computed once is the same encoder, at a hundredth
@@ -58,7 +62,7 @@ class FeatureSource:
         features: split name -> float32 [n, F].
     """
 
-    def __init__(self, source, features):
+    def __init__(self, source: DataSource, features: Mapping[str, np.ndarray]) -> None:
         self.source = source
         for name, split in source.splits.items():
             setattr(self, name, dataclasses.replace(split, inputs=features[name]))
@@ -67,7 +71,7 @@ class FeatureSource:
         return getattr(self.source, name)
 
 
-def frozen_part(encoder):
+def frozen_part(encoder: keras.Model) -> keras.Model | None:
     """The keras.Model from the inputs of an encoder to features [B, F] that no training changes, or None."""
     backbone = backbone_of(encoder)
     if backbone is None:
@@ -121,8 +125,8 @@ def _key(frozen, inputs):
     digest.update(json.dumps(keras.saving.serialize_keras_object(frozen), sort_keys=True, default=str).encode())
     digest.update(keras.__version__.encode())
     for weight in frozen.weights:
-        digest.update(np.ascontiguousarray(weight))
+        digest.update(np.ascontiguousarray(weight).data)
     digest.update(f"{tuple(inputs.shape)} {np.dtype(inputs.dtype)}".encode())
     for first in range(0, len(inputs), 256):
-        digest.update(np.ascontiguousarray(inputs[first : first + 256]))
+        digest.update(np.ascontiguousarray(inputs[first : first + 256]).data)
     return digest.hexdigest()

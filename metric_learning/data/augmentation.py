@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from metric_learning import xla
+from metric_learning.data.source import DataSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ class DrawingAugmentation:
                 f"{self.outline} + {self.silhouette}, and {self.grey}"
             )
 
-    def __call__(self, images, randoms):
+    def __call__(self, images: tf.Tensor, randoms: tf.Tensor) -> tf.Tensor:
         """Changes a batch of images.
 
         Args:
@@ -106,7 +108,7 @@ class DrawingAugmentation:
         return sample_by_gathers(ink, transforms) if xla.compiling() else sample_by_kernel(ink, transforms)
 
 
-def sample_by_kernel(images, transforms):
+def sample_by_kernel(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     """What `sample_by_gathers` does, by a kernel of TensorFlow's that is faster but has no counterpart in XLA."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -118,7 +120,7 @@ def sample_by_kernel(images, transforms):
     )
 
 
-def sample_by_gathers(images, transforms):
+def sample_by_gathers(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     """Images seen through affine maps: bilinear between pixels, 0 beyond the border.
 
     Args:
@@ -176,11 +178,11 @@ class TokenSampling:
             raise ValueError(f"augmentation.dropout must be in [0, 1); got {self.dropout}")
 
     @property
-    def num_randoms(self):
+    def num_randoms(self) -> int:
         """Uniform numbers that a text needs."""
         return 1 + self.window
 
-    def __call__(self, ids, randoms):
+    def __call__(self, ids: tf.Tensor, randoms: tf.Tensor) -> tf.Tensor:
         """[B, L] token ids, 0 for padding, and [B, num_randoms] to [B, window] ids."""
         lengths = tf.reduce_sum(tf.cast(ids != 0, tf.int32), axis=1, keepdims=True)
         start = tf.cast(randoms[:, :1] * tf.cast(lengths, tf.float32), tf.int32)
@@ -192,7 +194,7 @@ class TokenSampling:
         return tf.where(kept, taken, 0)
 
 
-def check_fits(augment, source):
+def check_fits(augment: Any, source: DataSource) -> None:
     """Raises ValueError if an augmentation is for items of another kind than a `DataSource` has.
 
     One that does not say what it takes, in an attribute `takes` of "images" or "texts", is trusted.

@@ -64,16 +64,16 @@ class BatchPlan:
         return np.split(order, starts[1:])
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         """P x K."""
         return self.classes * self.samples
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps that visit every class once."""
         return -(-len(self._items) // self.classes)
 
-    def batch(self, step):
+    def batch(self, step: int) -> np.ndarray:
         """The items of a step: int64 [P * K], indices into `labels`, the samples of a class side by side."""
         epoch, position = divmod(step, self.steps_per_epoch)
         visits = position * self.classes + np.arange(self.classes)
@@ -82,7 +82,7 @@ class BatchPlan:
         second = visits >= len(self._items)
         return np.concatenate([self._visit(*visit, epoch) for visit in zip(chosen, second, strict=True)])
 
-    def block(self, first_step, num_steps):
+    def block(self, first_step: int, num_steps: int) -> np.ndarray:
         """The batches of consecutive steps: int64 [num_steps, P * K]."""
         return np.stack([self.batch(step) for step in range(first_step, first_step + num_steps)])
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def csv(
     unseen_classes: bool = True,
     cache: str = "auto",
     cache_dir: str | Path | None = None,
-    **vocabulary_options,
+    **vocabulary_options: Any,
 ) -> DataSource:
     """Items of a CSV file (UTF-8, with a header line): images by their path, or texts.
 
@@ -87,7 +88,7 @@ def csv(
     if split:
         parts = _parts_from_column(table.column(split, "split"), path)
         if "train" in parts:
-            options = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
+            options: dict[str, Any] = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
             parts = hold_out_validation(parts, labels, **options)
     elif unseen_classes:
         fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
@@ -100,7 +101,7 @@ def csv(
 
     paths = [_path_of(path.parent, name) for name in inputs] if kind == "image" else []
     if id:
-        ids = table.column(id, "id")
+        ids: tuple[str, ...] | list[str] = table.column(id, "id")
     else:
         ids = path_ids(paths, path.parent) if paths else [str(number) for number in table.numbers]
     if kind == "text":

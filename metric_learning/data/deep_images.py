@@ -46,7 +46,7 @@ def to_8_bits(image: Image.Image) -> Image.Image:
 def _stated_bits(image: Image.Image) -> int | None:
     """How many bits the file says that its values fill; None if it does not say."""
     if image.format == "PPM":
-        return 16 if any(tile[0] != "raw" for tile in image.tile) else None
+        return 16 if any(tile[0] != "raw" for tile in getattr(image, "tile", ())) else None
     if image.format == "PNG":
         return _significant_bits(image)
     tags = getattr(image, "tag_v2", {})

@@ -8,7 +8,9 @@ import tempfile
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,9 @@ class DiskCache:
         ValueError: a disk without room for all items, or a folder that cannot be written.
     """
 
-    def __init__(self, folder: str | Path, inputs, is_current=None):
+    def __init__(
+        self, folder: str | Path, inputs: Any, is_current: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self._source, self._is_current = inputs, is_current
         self._item_shape, self._dtype = inputs.shape[1:], np.dtype(inputs.dtype)
@@ -83,7 +87,7 @@ class DiskCache:
         if not expected:
             return False
         place = self._first_byte + int(row) * self._item_bytes
-        buffer = memoryview(item).cast("B")
+        buffer = item.data.cast("B")
         return os.preadv(self._file, [buffer], place) == self._item_bytes and _checksum(buffer) == expected
 
     def keep(self, rows: np.ndarray, items: np.ndarray) -> None:
@@ -95,7 +99,7 @@ class DiskCache:
             rows, items = rows[current], items[current]
         try:
             for row, item in zip(rows, items, strict=True):
-                buffer = memoryview(item).cast("B")
+                buffer = item.data.cast("B")
                 if os.pwrite(self._file, buffer, self._first_byte + int(row) * self._item_bytes) == self._item_bytes:
                     self._checksums[row] = _checksum(buffer)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from metric_learning.data.source import DataSource, text_source
 from metric_learning.data.splits import rows_of_classes, split_classes_by_index
 
 
-def emoji_text(**vocabulary_options) -> DataSource:
+def emoji_text(**vocabulary_options: Any) -> DataSource:
     """1,565 emoji described in 16 languages, 25,040 texts, which ship with the project.
 
     The classes have the indices and the splits of `emoji()`; 51 emoji that others are put together

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -60,7 +61,7 @@ def open_images(
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
     height, width = check_image_options(image_size, channels, fit)
-    options = {"image_size": (height, width), "channels": channels, "fit": fit}
+    options: dict[str, Any] = {"image_size": (height, width), "channels": channels, "fit": fit}
     needed = len(paths) * height * width * channels
     if cache == "auto":
         cache = "memory" if needed <= free_memory() / 4 else "disk"
@@ -75,8 +76,9 @@ def open_images(
         refuse_or_warn({files[rows[i]]: problem for i, problem in problems.items()}, len(rows), False)
         return found
 
-    inputs = RandomAccess(decode_whole, len(files), (height, width, channels), np.uint8)
-    now, keep = np.flatnonzero(states["size"] < 0), None
+    inputs: RandomAccess | np.ndarray = RandomAccess(decode_whole, len(files), (height, width, channels), np.uint8)
+    now = np.flatnonzero(states["size"] < 0)
+    keep: Callable[[np.ndarray, np.ndarray], None] | None = None
     if cache == "memory":
         inputs = np.empty(inputs.shape, np.uint8)
         now, keep = np.arange(len(files)), inputs.__setitem__
@@ -107,7 +109,7 @@ def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
     Returns:
         Row -> why it cannot be read.
     """
-    problems = {}
+    problems: dict[int, str] = {}
     for chunk, (images, wrong) in _in_chunks(rows, "decode", decode):
         fine = np.setdiff1d(np.arange(len(chunk)), list(wrong))
         if keep is not None:
@@ -151,7 +153,7 @@ def hash_file(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _in_chunks(rows: np.ndarray, what: str, work: Callable) -> Iterator[tuple[np.ndarray, object]]:
+def _in_chunks(rows: np.ndarray, what: str, work: Callable) -> Iterator[tuple[np.ndarray, Any]]:
     """Yields some hundred rows at a time and what became of them; done ahead in threads, with a progress bar."""
     chunks = np.array_split(rows, -(-len(rows) // 256)) if len(rows) else []
     results = read_ahead(lambda i: work(chunks[i]), len(chunks))
@@ -191,7 +193,7 @@ def _states(files: Sequence[str]) -> np.ndarray:
 
 def _key(files, states, options) -> str:
     """Another name for other files, other contents, and whatever else would decode to other pixels."""
-    code = b"".join(Path(module.__file__).read_bytes() for module in (decoder, deep_images))
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (decoder, deep_images))
     about = "\0".join([*files, repr(options), PIL.__version__])
     digest = hashlib.sha256(b"\0".join([code, about.encode("utf-8", "surrogateescape"), states.tobytes()])).hexdigest()
     root = Path(os.path.commonpath([min(files), max(files)]))

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def image_folder(
                 f"data.root {root} has folders of splits ({', '.join(split_of)}), but no images in "
                 f"{' and none in '.join(missing)}; without images for validation some of train are held out"
             )
-        options = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
+        options: dict[str, Any] = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
         rows = hold_out_validation(rows, labels, **options)
     elif unseen_classes:
         fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
@@ -124,8 +125,8 @@ def _splits_by_name(folders: list[Path]) -> dict[str, str]:
 
     Classes may be called train and test too, but then there are images in them.
     """
-    split_of = {folder.name: SPLIT_NAMES.get(folder.name.lower()) for folder in folders}
-    split_of = {name: split for name, split in split_of.items() if split}
+    names = [folder.name for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    split_of = {name: SPLIT_NAMES[name.lower()] for name in names}
     if "train" not in split_of.values() or len(split_of) < 2:
         return {}
     named = [folder for folder in folders if folder.name in split_of]
@@ -139,7 +140,8 @@ def _images_directly_in(folder: Path) -> list[Path]:
 
 def _images_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """(images, other files) anywhere below a folder, in the order of their paths."""
-    images, others = [], []
+    images: list[Path] = []
+    others: list[Path] = []
     for path in map(Path, _files_below(folder)):
         if _is_data(path):
             (others if _is_no_image(path) else images).append(path)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from metric_learning.data.split import Split
+
+if TYPE_CHECKING:  # which imports this module
+    from metric_learning.data.source import DataSource
 
 
 def path_ids(paths: Iterable[Path], root: Path) -> tuple[str, ...]:
@@ -44,6 +48,7 @@ def contents(split: Split, kind: str) -> list[str]:
     """
     if split.contents is not None:
         return list(split.contents)
+    rows: Any
     if kind == "texts":
         rows = (caption.encode("utf-8", "surrogatepass") for caption in split.captions)
     else:
@@ -74,7 +79,7 @@ def repeated_items(splits: dict[str, Split]) -> dict[str, np.ndarray]:
     """Split name -> the rows whose item stands in an earlier row of that split, where there are any."""
     found = {}
     for name, split in splits.items():
-        first = {}
+        first: dict[str, int] = {}
         found[name] = np.flatnonzero([first.setdefault(key, row) != row for row, key in enumerate(split.ids or ())])
     return {name: rows for name, rows in found.items() if len(rows)}
 
@@ -91,7 +96,7 @@ def copies(splits: dict[str, Split], hashes: dict[str, list[str]]) -> dict[tuple
         of the first; only where there are any.
     """
     rows_of = {name: list(zip(hashes[name], _keys(name, split), strict=True)) for name, split in splits.items()}
-    items_with = {name: {} for name in splits}
+    items_with: dict[str, dict[str, set[Any]]] = {name: {} for name in splits}
     for name, rows in rows_of.items():
         for content, key in rows:
             items_with[name].setdefault(content, set()).add(key)
@@ -108,7 +113,7 @@ def _keys(name: str, split: Split) -> Sequence:
     return [(name, row) for row in range(len(split))] if split.ids is None else split.ids
 
 
-def check_items(source) -> str:
+def check_items(source: DataSource) -> str:
     """In one line, what a person should know about the items of a `DataSource`; "" if there is nothing.
 
     Raises:
@@ -137,7 +142,7 @@ def check_items(source) -> str:
     return "; ".join(said)
 
 
-def count(things: Sequence, what: str) -> str:
+def count(things: Sized, what: str) -> str:
     """Such as "1,204 items" or "1 class"."""
     plural = "es" if what.endswith("s") else "s"
     return f"{len(things):,} {what}{plural * (len(things) != 1)}"

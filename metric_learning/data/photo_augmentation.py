@@ -53,7 +53,7 @@ class PhotoAugmentation:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augmentation.{name} is a share, from 0 to 1; got {getattr(self, name)}")
 
-    def __call__(self, images, randoms):
+    def __call__(self, images: tf.Tensor, randoms: tf.Tensor) -> tf.Tensor:
         """Changes a batch of images.
 
         Args:
@@ -104,7 +104,7 @@ class PhotoAugmentation:
         return tf.where(erased & (randoms[:, 0] < self.erase)[:, None, None, None], 127.5, images)
 
 
-def resampling(start, length, size, out_size):
+def resampling(start: tf.Tensor, length: tf.Tensor, size: int, out_size: int) -> tf.Tensor:
     """Matrices that take part of a line of pixels to another number of them, without aliasing.
 
     Args:

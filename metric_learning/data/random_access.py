@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 class RandomAccess:
@@ -26,7 +28,9 @@ class RandomAccess:
         ((10,), 81, array([25,  4]), array([ 9, 16]))
     """
 
-    def __init__(self, read: Callable[[np.ndarray], np.ndarray], count: int, item_shape: Sequence[int], dtype):
+    def __init__(
+        self, read: Callable[[np.ndarray], np.ndarray], count: int, item_shape: Sequence[int], dtype: DTypeLike
+    ) -> None:
         self._read = read
         self._rows = np.arange(count)
         self._item_shape = tuple(item_shape)
@@ -70,7 +74,7 @@ def in_memory(inputs: object) -> bool:
     return isinstance(inputs, np.ndarray) and not isinstance(owner, np.memmap)
 
 
-def take(inputs, rows: np.ndarray):
+def take(inputs: Any, rows: np.ndarray) -> Any:
     """Some rows: copied if they are in memory, and otherwise left where they are until they are read."""
     if in_memory(inputs):
         return inputs[rows]
@@ -79,7 +83,7 @@ def take(inputs, rows: np.ndarray):
     return RandomAccess(lambda own: np.asarray(inputs[own]), len(inputs), inputs.shape[1:], inputs.dtype).take(rows)
 
 
-def one_by_one(items, key: str | None = None) -> RandomAccess:
+def one_by_one(items: Any, key: str | None = None) -> RandomAccess:
     """Items of a source that gives them one at a time, such as `builder.as_data_source()` of TensorFlow Datasets.
 
     Args:

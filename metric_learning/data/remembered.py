@@ -7,10 +7,13 @@ import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from metric_learning.data.items import copies, count, repeated_items, shared_items, some
 from metric_learning.run_folder import write_json, write_whole
+
+if TYPE_CHECKING:  # which imports this module
+    from metric_learning.data.source import DataSource
 
 _COLUMNS = ("split", "id", "class", "content")
 
@@ -23,7 +26,7 @@ class Item(NamedTuple):
     content: str
 
 
-def save(source, folder: Path) -> None:
+def save(source: DataSource, folder: Path) -> None:
     """Write what a run must remember of the items of a `DataSource`.
 
     `items.csv` has the id, class and content of every item, `classes.json` the names of each split's classes, and
@@ -35,7 +38,7 @@ def save(source, folder: Path) -> None:
     write_json(folder / "data.json", _card(source, items))
 
 
-def changes_since(source, folder: Path) -> str:
+def changes_since(source: DataSource, folder: Path) -> str:
     """In one line, what differs from the items of the source that was saved in the folder; "" if nothing does.
 
     Raises:
@@ -92,7 +95,7 @@ def to_table(items: dict[str, list[Item]]) -> str:
 
 def from_table(path: Path) -> dict[str, list[Item]]:
     """What `to_table` wrote."""
-    items = {}
+    items: dict[str, list[Item]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv_format.DictReader(file):
             items.setdefault(row["split"], []).append(Item(row["id"], row["class"], row["content"]))

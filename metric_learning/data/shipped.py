@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 FOLDER = resources.files("metric_learning.data") / "emoji"
 
 
-def read_shipped(name: str, folder=None) -> bytes:
+def read_shipped(name: str, folder: Path | Traversable | None = None) -> bytes:
     """Contents of the shipped file `name`, after comparing its SHA-256 with `SHA256SUMS`.
 
     Args:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from metric_learning.data import remembered
 from metric_learning.data.items import check_items, contents, count, some
-from metric_learning.data.random_access import take
+from metric_learning.data.random_access import RandomAccess, take
 from metric_learning.data.split import Split, shape_and_dtype
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
@@ -178,11 +179,11 @@ class DataSource:
                 lone.append(np.setdiff1d(classes, self.gallery.labels))
             else:
                 lone.append(classes[sizes == 1])
-        lone = np.unique(np.concatenate(lone))
-        if len(lone):
-            verb = "has" if len(lone) == 1 else "have"
+        all_lone = np.unique(np.concatenate(lone))
+        if len(all_lone):
+            verb = "has" if len(all_lone) == 1 else "have"
             warnings.warn(
-                f"{self.name}: {_first_names(lone, self.class_names)} {verb} nothing to be matched "
+                f"{self.name}: {_first_names(all_lone, self.class_names)} {verb} nothing to be matched "
                 "with (one item in its split, or none in the gallery); they are kept, as "
                 "negatives in training and as wrong answers in the search",
                 stacklevel=4,
@@ -191,8 +192,8 @@ class DataSource:
 
 def image_source(
     name: str,
-    class_names: Sequence[str],
-    images: np.ndarray,
+    class_names: Iterable[str],
+    images: np.ndarray | RandomAccess,
     labels: np.ndarray,
     captions: Sequence[str],
     rows: Mapping[str, np.ndarray],
@@ -213,14 +214,14 @@ def image_source(
         ids: [n] which item each image is; None: each one of its own, by its row.
         contents: [n] hashes of the images, see `Split`.
     """
-    splits = _part(images, labels, captions, ids, rows, contents)
-    options = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
+    splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents)
+    options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
     return DataSource(name, "images", tuple(class_names), **splits, **options)
 
 
 def text_source(
     name: str,
-    class_names: Sequence[str],
+    class_names: Iterable[str],
     texts: Sequence[str],
     labels: np.ndarray,
     rows: Mapping[str, np.ndarray],
@@ -228,7 +229,7 @@ def text_source(
     ids: Sequence[str] | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
-    **vocabulary_options,
+    **vocabulary_options: Any,
 ) -> DataSource:
     """Part texts into the splits of a DataSource, with a vocabulary of the training texts alone.
 
@@ -244,8 +245,8 @@ def text_source(
     tokens = vocabulary.encode(texts)
     # A window of a row is a fair sample of its tokens then; what is judged keeps its order.
     tokens[rows["train"]] = shuffle_tokens(tokens[rows["train"]])
-    splits = _part(tokens, labels, texts, ids, rows)
-    options = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
+    splits: dict[str, Any] = _part(tokens, labels, texts, ids, rows)
+    options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
     return DataSource(name, "texts", tuple(class_names), **splits, vocabulary=vocabulary, **options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Split:
         return replace(self, labels=np.arange(len(self), dtype=np.int64))
 
 
-def shape_and_dtype(value: object) -> str:
+def shape_and_dtype(value: Any) -> str:
     """Such as "uint8 [2, 4, 4]"; the type of what has no shape and dtype."""
     if is_random_access(value):
         return f"{np.dtype(value.dtype).name} {list(value.shape)}"

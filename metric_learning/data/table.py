@@ -104,13 +104,13 @@ def find_delimiter(path: Path, expected: Sequence[str]) -> str:
     found = {}
     for delimiter in DELIMITERS.values():
         try:
-            header = next((line for _, line in _lines(path, delimiter) if line), [])
+            header: list[str] = next((line for _, line in _lines(path, delimiter) if line), [])
         except (UnicodeDecodeError, csv_format.Error):
             continue  # reading the whole file says what is wrong
         names = {name.strip() for name in header}
         found[delimiter] = (len(names.intersection(expected)), len(header))
     blank = found.pop(" ", (0, 0))
-    best = max(found, key=found.get, default=",")
+    best = max(found, key=lambda delimiter: found[delimiter], default=",")
     return " " if found.get(best, (0, 0))[1] < 2 <= blank[1] else best
 
 

@@ -51,7 +51,7 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(text.translate(_WORD_CHARACTERS).split()))
 
 
-def pieces(word: str, ngrams: tuple[int, int] | None) -> list[str]:
+def pieces(word: str, ngrams: tuple[int, ...] | None) -> list[str]:
     """A word within its boundary marks, then its character n-grams, which are shorter.
 
     >>> pieces("dove", (3, 4))
@@ -89,7 +89,7 @@ class Vocabulary:
     tokens: tuple[str, ...]
     length: int = 192
     oov_buckets: int = 8192
-    ngrams: tuple[int, int] | None = (3, 4)
+    ngrams: tuple[int, ...] | None = (3, 4)
 
     def __post_init__(self):
         if self.length < 1:
@@ -128,7 +128,7 @@ class Vocabulary:
         ngrams = None if ngrams is None else tuple(ngrams)
         _check_ngrams(ngrams)
         word_counts = Counter(word for text in texts for word in words(text))
-        counts = Counter()
+        counts: Counter[str] = Counter()
         for word, count in word_counts.items():
             for token in pieces(word, ngrams):
                 counts[token] += count

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -83,7 +84,7 @@ def tfds_images(
             "validation": np.flatnonzero(held_out),
             "test": np.arange(num_train, len(labels)),
         }
-    options = {"ids": ids, "unseen_classes": unseen_classes}
+    options: dict[str, Any] = {"ids": ids, "unseen_classes": unseen_classes}
     return image_source(builder.name, class_names, images, labels, captions, rows, **options)
 
 
@@ -144,7 +145,7 @@ def _prepare(tfds, builder, manual_dir, download) -> None:
         raise ValueError(f"{builder.name} cannot be prepared: {error}") from error
 
 
-def check_reachable(builder, seconds: float = 5.0) -> None:
+def check_reachable(builder: Any, seconds: float = 5.0) -> None:
     """Raise a ValueError unless the host of the first file answers: TFDS itself goes on trying for minutes."""
     url = next((url for url in builder.url_infos or {} if url.startswith("http")), None)
     if url is None:

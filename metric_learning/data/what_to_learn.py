@@ -1,9 +1,14 @@
 """What a run learns from: the classes of its training items, or each item for itself."""
 
+from collections.abc import Sequence
+
 from metric_learning.data.augmentation import check_fits
+from metric_learning.data.source import DataSource
+from metric_learning.data.split import Split
+from metric_learning.types import Augmentation
 
 
-def what_to_learn(source, labels, augment):
+def what_to_learn(source: DataSource, labels: str, augment: Augmentation | None) -> tuple[Split, Sequence[str]]:
     """The training split of a source and the names of its classes.
 
     Args:
