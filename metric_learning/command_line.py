@@ -16,6 +16,8 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -23,7 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metric_learning.run_folder import Claim, new_folder, write_whole
@@ -37,20 +39,20 @@ KNOWN_ERRORS = (ValueError, ArithmeticError, OSError, hydra.errors.HydraExceptio
 # What else must be installed for an option that a Hydra plugin brings.
 PLUGINS = {"optuna": '-c constraints.txt -e ".[sweep]"', "submitit_slurm": "hydra-submitit-launcher"}
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
-claims = {}
+claims: dict[pathlib.Path, Any] = {}  # Claim, or the ValueError that says why there is none
 
 
-def run_folder(resume):
+def run_folder(resume: str | None) -> str:
     """The folder to resume, or a new one named after the time."""
     return str(resume or new_folder(time.strftime("outputs/%Y-%m-%d_%H-%M-%S")))
 
 
-def sweep_folder():
+def sweep_folder() -> str:
     """A new folder for a sweep, named after the time."""
     return str(new_folder(time.strftime("outputs/sweeps/%Y-%m-%d_%H-%M-%S")))
 
 
-def hydra_folder(resume, folder):
+def hydra_folder(resume: str | None, folder: str) -> str:
     """Where in the folder Hydra writes: not over what a run that is there already was started with.
 
     Hydra asks right before it writes, so here the folder is taken.
@@ -60,7 +62,7 @@ def hydra_folder(resume, folder):
     return ".hydra/resumed" if resume else ".hydra"
 
 
-def claim(folder):
+def claim(folder: str | pathlib.Path) -> ValueError | None:
     """Takes a folder for this process; returns why that cannot be, or None."""
     folder = pathlib.Path(folder)
     if folder not in claims:
@@ -78,13 +80,9 @@ for resolver in (run_folder, sweep_folder, hydra_folder):
     OmegaConf.register_new_resolver(resolver.__name__, resolver, use_cache=True, replace=True)
 
 
-def start(main):
-    """Runs a `hydra.main` as the program that it is.
-
-    Args:
-        main: function without arguments.
-    """
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
+def start(main: Callable[[], Any]) -> None:
+    """Runs a `hydra.main` as the program that it is."""
+    cast(Any, sys.stdout).reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra itself ends the program, with 1 and several lines
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -103,7 +101,7 @@ def start(main):
         raise
 
 
-def run(experiment, cfg):
+def run(experiment: Callable[..., Any], cfg: DictConfig) -> Any:
     """Runs one experiment in the folder that Hydra made for it, and cleans up behind one that never began.
 
     Args:
@@ -142,7 +140,7 @@ def run(experiment, cfg):
             error.add_note(f"; once that is mended, go on with: python train.py resume={folder}")
         # After training began, an error is hardly in the input, unless it is of numbers or files.
         if not hasattr(error, "came_late"):
-            error.came_late = began and not cfg.resume and not isinstance(error, ArithmeticError | OSError)
+            error.__dict__["came_late"] = began and not cfg.resume and not isinstance(error, ArithmeticError | OSError)
         if not in_sweep:
             stop_if_input_was_wrong(error)
             raise
@@ -159,7 +157,7 @@ def run(experiment, cfg):
                 folder.rmdir()  # if nothing is left in it
 
 
-def note_failure(folder, error):
+def note_failure(folder: pathlib.Path, error: BaseException) -> None:
     """Says in one line why a run of a sweep failed, and leaves the whole of it in its folder."""
     line = answer(error) if isinstance(error, KNOWN_ERRORS) else f"{type(error).__name__}: {error}"
     print(f"run {folder.name} failed: {line}", file=sys.stderr)
@@ -171,7 +169,7 @@ def note_failure(folder, error):
 class Sweep(Callback):
     """Says at the end of a sweep how many of its runs failed; with 1 as the exit code unless a search goes by that."""
 
-    def on_multirun_end(self, config, **_):
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         folder = pathlib.Path(config.hydra.sweep.dir)
         failed = sorted(folder.glob(f"*/{FAILURE}"), key=lambda path: (len(path.parent.name), path.parent.name))
         if failed:
@@ -182,49 +180,47 @@ class Sweep(Callback):
                 sys.exit(1)
 
 
-def configuration_of(folder, overrides):
+def configuration_of(folder: pathlib.Path, overrides: Sequence[str]) -> DictConfig:
     """The configuration of the run to resume, which the command line must not change."""
     file = folder / "config.yaml"
     if not (folder / LAST).exists() or not file.exists():
         raise ValueError(f"resume must be the folder of a run with a checkpoint; there is none in {folder}")
     before = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
-    about_this = ("resume=", "trusted=")
-    changes = [override for override in overrides if override not in before and not override.startswith(about_this)]
+    changes = [word for word in overrides if word not in before and not word.startswith(("resume=", "trusted="))]
     if changes:
         raise ValueError(f"a resumed run keeps its configuration; leave out {' '.join(changes)}, or start a new run")
     trusted = [override for override in overrides if override.startswith("trusted=")]
     return load(file, OmegaConf.from_dotlist(trusted).get("trusted", ()))
 
 
-def load(file, trusted=()):
+def load(file: str | pathlib.Path, trusted: Iterable[str] = ()) -> DictConfig:
     """The configuration of a finished run, if all code that it names is to be trusted.
 
     Args:
         file: config.yaml, in which nothing is left to be interpolated.
         trusted: see `check_targets`; what the file itself says about trust does not count.
     """
-    cfg = OmegaConf.load(file)
+    cfg = cast(DictConfig, OmegaConf.load(file))
     check_targets(OmegaConf.to_container(cfg), trusted)
     if "${" in pathlib.Path(file).read_text(encoding="utf-8"):
         raise ValueError(f"{file} must hold plain values, as runs leave it; it has an interpolation, ${{...}}")
     return cfg
 
 
-def shipped(overrides):
+def shipped(overrides: list[str]) -> DictConfig:
     """The configuration with the same options, and no setting changed.
 
     Args:
         overrides: of the command line; those that choose options count.
     """
     parsed = OverridesParser.create().parse_overrides(overrides)
-    choices = [each.input_line for each in parsed if (CONF / each.key_or_group).is_dir() or each.package]
-    if GlobalHydra.instance().is_initialized():
-        return hydra.compose("config", choices)
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+    choices: list[Any] = [each.input_line for each in parsed if (CONF / each.key_or_group).is_dir() or each.package]
+    begun = GlobalHydra.instance().is_initialized()
+    with contextlib.nullcontext() if begun else hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return hydra.compose("config", choices)
 
 
-def remove_what_hydra_wrote(folder, output_subdir):
+def remove_what_hydra_wrote(folder: pathlib.Path, output_subdir: str | None) -> None:
     """Leaves nothing of a run that never began, and touches nothing that was there before."""
     if output_subdir is not None:
         shutil.rmtree(folder / output_subdir, ignore_errors=True)
@@ -233,7 +229,7 @@ def remove_what_hydra_wrote(folder, output_subdir):
             empty.rmdir()
 
 
-def choices_beside(key):
+def choices_beside(key: str) -> str:
     """The settings that stand where `key` would stand; other mistakes may wait in the other overrides."""
     parent = key.rpartition(".")[0]
     GlobalHydra.instance().clear()
@@ -241,18 +237,18 @@ def choices_beside(key):
     settings = OmegaConf.select(cfg, parent) if parent else cfg
     if not OmegaConf.is_dict(settings):
         return f"neither is {parent}"
-    names = ", ".join(name for name in settings if name != "_target_")
+    names = ", ".join(str(name) for name in settings if name != "_target_")
     return f"{parent} has {names}" if parent else f"there are {names}"
 
 
-def stop_if_input_was_wrong(error):
+def stop_if_input_was_wrong(error: BaseException) -> None:
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
     if isinstance(error, KNOWN_ERRORS) and not SHOW_TRACEBACK and not getattr(error, "came_late", False):
         print("train.py: error:", answer(error), file=sys.stderr)
         sys.exit(2)
 
 
-def answer(error):
+def answer(error: BaseException) -> str:
     """One line about an error, for whoever gave the input."""
     notes = "".join(getattr(error, "__notes__", ()))
     if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
@@ -280,16 +276,17 @@ def answer(error):
     return " ".join(text.split()) + notes
 
 
-def no_option(words):
+def no_option(words: Sequence[str]) -> str | None:
     """The options of the first group that is given none of them but, say, null, which Hydra does not name."""
     for group, _, value in (word.lstrip("+").partition("=") for word in words if "(" not in word):
         options = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
-        for choice in value.split(",") if options else ():
-            if choice not in options:
-                return f"{group} must be one of {', '.join(options)}; got {choice}"
+        wrong = [choice for choice in value.split(",") if options and choice not in options]
+        if wrong:
+            return f"{group} must be one of {', '.join(options)}; got {wrong[0]}"
+    return None
 
 
-def in_quotes(override):
+def in_quotes(override: str) -> str:
     """What to type instead of an override with characters that mean something to Hydra."""
     key, is_setting, value = override.partition("=")
     for quote in ('"', "'") if is_setting else ():

@@ -2,14 +2,16 @@
 
 import contextlib
 import importlib.metadata
-import itertools
 import json
 import os
 import pathlib
 import platform
 import subprocess
 import sys
+import types
+from typing import Any
 
+fcntl: types.ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows, where nothing keeps a second run out
@@ -18,7 +20,7 @@ except ImportError:  # Windows, where nothing keeps a second run out
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "hydra-core", "wandb", "faiss-cpu", "numpy")
 
 
-def new_folder(path):
+def new_folder(path: str | pathlib.Path) -> pathlib.Path:
     """Makes a folder that nobody has: the path, or the first of path_2, path_3, ... that is free.
 
     Returns:
@@ -26,11 +28,13 @@ def new_folder(path):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        folder = path if number == 1 else path.with_name(f"{path.name}_{number}")
+    folder, number = path, 1
+    while True:
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
+        number += 1
+        folder = path.with_name(f"{path.name}_{number}")
 
 
 class Claim:
@@ -44,7 +48,7 @@ class Claim:
         ValueError: another process has it.
     """
 
-    def __init__(self, folder, name=".lock"):
+    def __init__(self, folder: str | pathlib.Path, name: str = ".lock") -> None:
         self.path = pathlib.Path(folder) / name
         self.file = self.path.open("a+", encoding="utf-8")
         try:
@@ -61,18 +65,18 @@ class Claim:
         self.file.write(str(os.getpid()))
         self.file.flush()
 
-    def release(self):
+    def release(self) -> None:
         """Leaves the folder to others, and no trace."""
         self.path.unlink(missing_ok=True)
         self.file.close()
 
 
-def write_json(path, data):
+def write_json(path: str | pathlib.Path, data: Any) -> None:
     """Writes plain data as JSON, see `write_whole`."""
     write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_whole(path, text):
+def write_whole(path: str | pathlib.Path, text: str) -> None:
     """Writes a text file in one move: it is there complete, or as it was before.
 
     UTF-8 on every machine; of a file name that is not, as the system hands it over, escapes stand for the odd bytes.
@@ -83,7 +87,7 @@ def write_whole(path, text):
     unfinished.replace(path)
 
 
-def environment(**facts):
+def environment(**facts: Any) -> dict[str, Any]:
     """What a result depends on besides its configuration: versions, machine, git commit, and the given facts."""
     return {
         "command": " ".join(sys.argv),
@@ -99,7 +103,7 @@ def environment(**facts):
 def _git(*arguments):
     try:
         here = pathlib.Path(__file__).parent
-        options = {"capture_output": True, "encoding": "utf-8", "timeout": 10, "check": True}
+        options: dict[str, Any] = {"capture_output": True, "encoding": "utf-8", "timeout": 10, "check": True}
         found = subprocess.run(["git", "-C", here, *arguments], **options)
     except (OSError, UnicodeError, subprocess.SubprocessError):
         return None  # not a clone, or no git

@@ -6,13 +6,15 @@ shipped value leaves open stands in `KINDS`, by the setting's name.
 
 import math
 import re
+from collections.abc import Iterable
+from typing import Any
 
 
-def is_number(value):
+def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_whole(value):
+def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -51,7 +53,7 @@ OTHERS = re.compile(
 )
 
 
-def check_settings(given, shipped, path=""):
+def check_settings(given: Any, shipped: Any, path: str = "") -> None:
     """Compares settings with those that they replace.
 
     Args:
@@ -107,7 +109,7 @@ def _expected(shipped, path):
     return OF_TYPE.get(type(shipped)) or KINDS.get(key)
 
 
-def check_targets(settings, trusted=(), path=""):
+def check_targets(settings: Any, trusted: Iterable[str] = (), path: str = "") -> None:
     """Raises ValueError naming the first code in a configuration that is not to be run.
 
     Args:

@@ -8,22 +8,30 @@ import dataclasses
 import os
 import pathlib
 import warnings
+from collections import abc
+from typing import Any, Literal
 
 
 @dataclasses.dataclass
 class NoTracking:
     """Tracks nothing; the run folder still has it all."""
 
-    def start(self, folder, config, name):
+    def start(self, folder: str | pathlib.Path, config: dict[str, Any], name: str) -> None:
         """See `WandbTracking.start`."""
 
-    def log(self, row):
+    def log(self, row: abc.Mapping[str, Any]) -> None:
         """See `WandbTracking.log`."""
 
-    def finish(self, *, summary, pictures=(), encoder_file=None):
+    def finish(
+        self,
+        *,
+        summary: abc.Mapping[str, Any],
+        pictures: abc.Iterable[str | pathlib.Path] = (),
+        encoder_file: str | pathlib.Path | None = None,
+    ) -> None:
         """See `WandbTracking.finish`."""
 
-    def close(self):
+    def close(self) -> None:
         """See `WandbTracking.close`."""
 
 
@@ -58,7 +66,7 @@ class WandbTracking:
             raise ValueError(f"tracking.mode must be one of {', '.join(modes)}; got {self.mode!r}")
         self._run = None
 
-    def start(self, folder, config, name):
+    def start(self, folder: str | pathlib.Path, config: dict[str, Any], name: str) -> None:
         """Opens a run.
 
         Args:
@@ -71,7 +79,7 @@ class WandbTracking:
         import wandb
 
         folder = pathlib.Path(folder)
-        options = {
+        options: dict[str, Any] = {
             "project": self.project,
             "entity": self.entity,
             "group": self.group,
@@ -84,7 +92,12 @@ class WandbTracking:
             "resume": "allow" if self.mode == "online" else None,
             "reinit": "finish_previous",
         }
-        settings = {"silent": True, "console": "off", "finish_timeout": self.timeout, "init_timeout": self.timeout}
+        settings: dict[str, Any] = {
+            "silent": True,
+            "console": "off",
+            "finish_timeout": self.timeout,
+            "init_timeout": self.timeout,
+        }
         if self.mode == "online":
             try:
                 if not wandb.login(prompt=False):
@@ -96,17 +109,23 @@ class WandbTracking:
                 # The attempt may have taken the id.
                 (folder / "wandb_id").unlink()
                 options |= {"resume": None, "id": _run_id(folder)}
-        mode = "disabled" if self.mode == "disabled" else "offline"
+        mode: Literal["disabled", "offline"] = "disabled" if self.mode == "disabled" else "offline"
         with self._never_stop():
             self._run = wandb.init(mode=mode, settings=wandb.Settings(**settings), **options)
 
-    def log(self, row):
+    def log(self, row: abc.Mapping[str, Any]) -> None:
         """Records a row of the history, a dict of scalars with the key `step`."""
         with self._never_stop():
             if self._run is not None:
                 self._run.log({key: value for key, value in row.items() if key != "step"}, step=row["step"])
 
-    def finish(self, *, summary, pictures=(), encoder_file=None):
+    def finish(
+        self,
+        *,
+        summary: abc.Mapping[str, Any],
+        pictures: abc.Iterable[str | pathlib.Path] = (),
+        encoder_file: str | pathlib.Path | None = None,
+    ) -> None:
         """Records what a finished run leaves.
 
         Args:
@@ -128,7 +147,7 @@ class WandbTracking:
                 artifact.add_file(os.fspath(encoder_file))
                 self._run.log_artifact(artifact)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the run, finished or not."""
         with self._never_stop():
             if self._run is not None:
