@@ -130,7 +130,9 @@ class DistanceLoss(EmbeddingLoss):
         references = {"ref_labels": ref_labels, "ref_embeddings": ref_embeddings, "ids": ids, "ref_ids": ref_ids}
         return self.values(compare(labels, embeddings, distance=self.distance, relate=self.relate, **references))
 
-    def relate(self, labels: TensorLike, ref_labels: TensorLike, *, ids: TensorLike, ref_ids: TensorLike) -> Relations:
+    def relate(
+        self, labels: TensorLike, ref_labels: TensorLike | None, *, ids: TensorLike | None, ref_ids: TensorLike | None
+    ) -> Relations:
         """The relations of anchors and references, for losses that do not compare all of them with all."""
         return relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
 

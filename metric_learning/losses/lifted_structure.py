@@ -77,7 +77,7 @@ class LiftedStructure(TupleLoss):
             return {"own": None}
         return {"own": ~(comparison.positive_mask | comparison.negative_mask)}
 
-    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, own: tf.Tensor) -> tf.Tensor:
+    def cost_of_pairs(self, distances: tf.Tensor, pairs: Pairs, own: tf.Tensor | None) -> tf.Tensor:
         nearness = self.scale * (self.margin - distances)
         of_anchors = _log_sum(nearness, pairs.negative_weights)
         of_references = of_anchors

@@ -88,7 +88,9 @@ class NPairs(DistanceLoss):
             values += self.l2_weight * tf.reduce_sum(tf.square(as_embeddings(embeddings)), axis=1)
         return values
 
-    def relate(self, labels: TensorLike, ref_labels: TensorLike, *, ids: TensorLike, ref_ids: TensorLike) -> Relations:
+    def relate(
+        self, labels: TensorLike, ref_labels: TensorLike | None, *, ids: TensorLike | None, ref_ids: TensorLike | None
+    ) -> Relations:
         if not self.one_per_class:
             return super().relate(labels, ref_labels, ids=ids, ref_ids=ref_ids)
         if as_labels(labels).shape.rank == 2:

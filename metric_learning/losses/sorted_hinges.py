@@ -8,7 +8,7 @@ from metric_learning.tuples import at, in_blocks, sort_rows
 
 
 def sum_of_hinges(
-    distances: tf.Tensor, positive_weights: tf.Tensor, negative_weights: tf.Tensor, margin: float
+    distances: tf.Tensor, positive_weights: tf.Tensor, negative_weights: tf.Tensor, margin: float | tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums [d_ap + margin - d_an]+ over every positive and negative of each anchor, in O(B x M x log M) time.
 

@@ -141,7 +141,7 @@ def sum_over_all_triplets(
     cost: Callable[[tf.Tensor], tf.Tensor],
     *,
     swap: bool = False,
-    margin: float | None = None,
+    margin: float | tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums `cost(d_ap - d_an)` over every positive and negative of each anchor, in O(B x M) memory.
 
