@@ -109,7 +109,7 @@ def stages(model: keras.Model, input_shape: Sequence[int]) -> list[list[keras.la
     weighty.sort(key=lambda layer: -pixels[layer.name])
     resolutions = sorted({pixels[layer.name] for layer in weighty}, reverse=True)
     if len(resolutions) == 1:
-        alone = []
+        alone: list[list[keras.layers.Layer]] = []
         for layer in weighty:
             if alone and isinstance(layer, keras.layers.BatchNormalization):
                 alone[-1].append(layer)
