@@ -38,7 +38,7 @@ def experiment(cfg, folder, resume):
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
-    from metric_learning.run_folder import environment, write_json, write_whole
+    from metric_learning.run_folder import environment, in_one_move, write_json, write_whole
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
 
@@ -97,7 +97,8 @@ def experiment(cfg, folder, resume):
 
         # Judge, once, the best of what was trained.
         best_step = restore_best(folder, learner)
-        encoder.save(folder / "encoder.keras")
+        with in_one_move(folder / "encoder.keras") as unfinished:
+            encoder.save(unfinished)
         trained = {name: judge(model, data, name) for name in ("validation", "test")}
 
         # Report.

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any
 
 fcntl: types.ModuleType | None
@@ -77,14 +78,28 @@ def write_json(path: str | pathlib.Path, data: Any) -> None:
 
 
 def write_whole(path: str | pathlib.Path, text: str) -> None:
-    """Writes a text file in one move: it is there complete, or as it was before.
+    """Writes a text file in one move, see `in_one_move`.
 
     UTF-8 on every machine; of a file name that is not, as the system hands it over, escapes stand for the odd bytes.
     """
+    with in_one_move(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def in_one_move(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a path to write a file to that then takes the place of `path`: complete, or what was there before stays.
+
+    It lies beside `path` and ends as `path` does, which is how Keras and others tell formats.
+    """
     path = pathlib.Path(path)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-    unfinished.replace(path)
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # half a file on a full disk, which would keep it full
+        raise
 
 
 def environment(**facts: Any) -> dict[str, Any]:

@@ -50,6 +50,33 @@ def test_truncated_file_is_named(tmp_path, variables):
         checkpoints.restore(path, variables)
 
 
+def test_a_byte_that_changed_is_noticed_wherever_it_lies(tmp_path, variables):
+    """In floats, in whole numbers, or in the plain data."""
+    path = tmp_path / "a.npz"
+    checkpoints.save(path, variables, {"step": 1})
+    content = path.read_bytes()
+    for value in (np.arange(6.0).tobytes(), np.int64(7).tobytes(), '"step"'.encode("utf-32-le")):
+        damaged = bytearray(content)
+        damaged[content.index(value) + len(value) // 2] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(checkpoints.CheckpointError, match="a.npz is no checkpoint of this project, or is damaged"):
+            checkpoints.restore(path, variables)
+    path.write_bytes(content)
+    assert checkpoints.restore(path, variables)["step"] == 1
+
+
+def test_nan_in_a_variable_is_named_and_nothing_is_assigned(tmp_path, variables):
+    broken = [keras.Variable([[0.0, 1.0, np.nan], [3.0, 4.0, 5.0]], name="kernel"), variables[1]]
+    checkpoints.save(tmp_path / "a.npz", broken, {})
+    with pytest.raises(checkpoints.CheckpointError, match="a.npz is damaged: kernel has entries that are NaN"):
+        checkpoints.restore(tmp_path / "a.npz", variables)
+    np.testing.assert_array_equal(variables[0], np.arange(6.0).reshape(2, 3))
+    endless = [keras.Variable(np.full((2, 3), np.inf)), variables[1]]  # as some losses begin
+    checkpoints.save(tmp_path / "a.npz", endless, {})
+    checkpoints.restore(tmp_path / "a.npz", variables)
+    np.testing.assert_array_equal(variables[0], np.inf)
+
+
 def test_missing_file_is_named(tmp_path, variables):
     with pytest.raises(ValueError, match="there is no checkpoint .*a.npz"):
         checkpoints.restore(tmp_path / "a.npz", variables)
