@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -65,6 +66,22 @@ def test_every_way_to_train_goes_from_data_to_report(finish, start, small_run, t
     scores = json.loads((tmp_path / "metrics.json").read_text())
     assert scores["test/map@r"] > scores["untrained/test/map@r"] - 0.05
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.slow
+def test_a_worker_whose_other_is_never_started_ends_with_one_line_that_names_it(start, small_run, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        own, absent = (f"127.0.0.1:{each.getsockname()[1]}" for each in (first, second))
+    config = {"cluster": {"worker": [own, absent]}, "task": {"type": "worker", "index": 0}}
+    environment = os.environ | {"TF_CONFIG": json.dumps(config)}
+    overrides = [*small_run, "strategy=multi_worker", "strategy.timeout=2", f"hydra.run.dir={tmp_path / 'run'}"]
+    process = start(*overrides, env=environment)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 2 and output == ""
+    waits, gives_up = errors.splitlines()
+    assert waits == f"{own} waits up to 2 s for {absent}"
+    assert gives_up == f"train.py: error: {absent} of TF_CONFIG did not answer within 2 s"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
