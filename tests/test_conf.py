@@ -15,6 +15,7 @@ NEEDED = {
     ("class_penalty", "sparse_centers"): ["loss=soft_triple"],
     ("data", "image_folder"): ["data.root=."],
     ("data", "csv"): ["data.path=table.csv"],
+    ("encoder", "custom"): ["encoder.target=metric_learning.encoders.cnn"],
     ("encoder", "pretrained"): ["encoder.backbone=MobileNetV2", "encoder.weights=null"],
     ("encoder", "saved"): ["encoder.path=encoder.keras"],
     ("loss", "cosine"): ["distance=cosine"],
@@ -25,12 +26,11 @@ NOT_BUILT_HERE = {
     ("encoder", "saved"),
     *(("strategy", name) for name in ("mirrored", "multi_worker")),
 }
-# Given by train.py, which knows the data.
+# Given by train.py, which knows the data: to encoders of images, and to the others.
+IMAGES = {"input_shape": (32, 32, 3), "vocabulary_size": None}
 GIVEN = {
-    ("encoder", "cnn"): {"input_shape": (32, 32, 3), "vocabulary_size": None},
     ("encoder", "embedding"): {"input_shape": (9,), "vocabulary_size": 50},
     ("encoder", "mlp"): {"input_shape": (9,), "vocabulary_size": None},
-    ("encoder", "pretrained"): {"input_shape": (32, 32, 3), "vocabulary_size": None},
 }
 
 
@@ -43,7 +43,8 @@ def compose(*overrides):
 def test_option_composes_and_builds(group, name):
     cfg = compose(f"{group}={name}", *NEEDED.get((group, name), []))
     if (group, name) not in NOT_BUILT_HERE:
-        built = hydra.utils.instantiate(cfg[group], _convert_="all", **GIVEN.get((group, name), {}))
+        given = GIVEN.get((group, name), IMAGES if group == "encoder" else {})
+        built = hydra.utils.instantiate(cfg[group], _convert_="all", **given)
         assert (built is None) == (name == "none" and group in ("augmentation", "miner", "penalty", "class_penalty"))
 
 

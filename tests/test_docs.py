@@ -22,7 +22,7 @@ def test_every_choice_has_one_row(group):
 @pytest.mark.slow
 def test_the_tables_are_as_the_script_writes_them():
     command = [sys.executable, "scripts/write_loss_tables.py", "check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
 
 

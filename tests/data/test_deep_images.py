@@ -8,14 +8,15 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from metric_learning.data.images import fit_image, read_images
+from metric_learning.data.image_files import open_images
+from metric_learning.data.images import fit_image
 
 EIGHT = np.array([[0, 17, 40, 85], [100, 127, 128, 150], [170, 200, 220, 254], [255, 3, 4, 5]])
 
 
 def read(path):
     """[4, 4] greys of a file."""
-    images, _ = read_images([path], (4, 4), channels=1)
+    images, _, _ = open_images([path], (4, 4), channels=1, cache="memory")
     return images[0, :, :, 0]
 
 
