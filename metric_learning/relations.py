@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metric_learning.labels import as_labels
 from metric_learning.types import TensorLike
 
 
@@ -28,8 +29,8 @@ def relate(
     """Compares the labels of the anchors with those of the references.
 
     Args:
-        labels: [B] integers or strings, one class an item; or [B, C] multi-hot or graded, at least 0,
-            alike when they share a class.
+        labels: [B] or [B, 1] integers, booleans or strings, one class an item; or [B, C] multi-hot or graded, at least
+            0, alike when they share a class.
         ref_labels: [M] or [M, C]; the anchors themselves when None, and then every anchor's own column is its position.
         ids: [B] integers or strings naming the items. With `ref_ids`, an own row is one of the same id wherever it
             stands, as in a memory bank or a gathered batch. Without references, copies of an item are one item.
@@ -67,25 +68,6 @@ def relate(
     else:
         return Relations(same, tf.logical_not(same), grades)
     return Relations(same & ~own, ~same & ~own, grades)
-
-
-def as_labels(labels: TensorLike, name: str = "labels") -> tf.Tensor:
-    """A label tensor of rank 1, or 2 for multi-hot; a column [B, 1] counts as [B].
-
-    Raises:
-        ValueError: another rank, or one-dimensional labels that are neither integers nor strings.
-    """
-    labels = tf.convert_to_tensor(labels)
-    if labels.shape.rank == 2 and labels.shape[1] == 1:
-        labels = tf.squeeze(labels, axis=1)
-    if labels.shape.rank not in (1, 2):
-        raise ValueError(f"{name} must be [batch], or [batch, classes] multi-hot; got shape {labels.shape}")
-    if labels.shape.rank == 1 and labels.dtype.is_floating:
-        raise ValueError(
-            f"{name} must be integers or strings, as floating numbers merge ids (float32: above 2^24); "
-            f"got {labels.dtype.name}"
-        )
-    return labels
 
 
 def _overlap(labels, ref_labels):

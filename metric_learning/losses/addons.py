@@ -7,7 +7,7 @@ Addons wherever these are finite. What differs:
 - memory is O(B^2), where Addons' semi-hard and lifted losses took O(B^3);
 - `call` returns one value per anchor, whose mean is Addons' scalar, so reductions and sample weights work;
 - the soft hard loss does not overflow; the gradient is finite for equal and for zero rows;
-- labels must be integers, as floating numbers merge large ones.
+- labels must be integers or strings, as floating numbers merge large ones.
 
 They take no miner, and are no choices of `loss=`: see docs/migration.md for what the library offers instead.
 """
@@ -20,8 +20,9 @@ import tensorflow as tf
 
 from metric_learning.checks import check_choice
 from metric_learning.distances import pairwise
+from metric_learning.labels import as_labels
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.relations import as_labels, relate
+from metric_learning.relations import relate
 from metric_learning.tuples import at, log_sum_exp, mean_per_anchor, nearest_farther
 from metric_learning.types import TensorLike
 

@@ -7,8 +7,8 @@ import keras
 import tensorflow as tf
 
 from metric_learning.distances import clip, normalize
+from metric_learning.labels import as_labels
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
-from metric_learning.relations import as_labels
 from metric_learning.types import TensorLike
 
 
@@ -129,7 +129,10 @@ def as_classes(labels: TensorLike, num_classes: int) -> tf.Tensor:
             raise ValueError(f"multi-hot labels must be [batch, {num_classes}]; got shape {labels.shape}")
         return tf.cast(labels, tf.float32)
     if not labels.dtype.is_integer:
-        raise ValueError(f"labels must be integers from 0 to {num_classes - 1}; got {labels.dtype.name}")
+        raise ValueError(
+            f"labels must be integers from 0 to {num_classes - 1}; got {labels.dtype.name}s. Number them, all at once, "
+            "by numpy.unique(labels, return_inverse=True)[1]; train.py does it by itself"
+        )
     labels = tf.cast(labels, tf.int64)  # which holds num_classes too, as uint8 may not
     within = [
         tf.debugging.assert_non_negative(labels, "labels must be at least 0"),

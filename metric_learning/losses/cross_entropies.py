@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from metric_learning.checks import check_within
+from metric_learning.labels import as_labels
 from metric_learning.losses.prediction_loss import PredictionLoss, shares
 from metric_learning.tuples import log_sum_exp
 from metric_learning.types import TensorLike
@@ -115,8 +116,8 @@ class SparseCategoricalCrossentropy(PredictionLoss):
     only_classes = True
 
     def targets(self, labels: TensorLike) -> tf.Tensor:
-        shape = tf.convert_to_tensor(labels).shape
-        if shape.rank == 2 and shape[1] != 1:
+        shape = as_labels(labels).shape
+        if shape.rank == 2:
             raise ValueError(
                 f"labels must be [batch] integers for a sparse loss; got shape {shape}: take CategoricalCrossentropy"
             )

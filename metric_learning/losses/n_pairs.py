@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from metric_learning.checks import check_not_negative, check_positive
 from metric_learning.distances import to_similarities
+from metric_learning.labels import as_labels
 from metric_learning.losses.distance_loss import DistanceLoss
 from metric_learning.losses.embedding_loss import as_embeddings
-from metric_learning.relations import Relations, as_labels, relate
+from metric_learning.relations import Relations, relate
 from metric_learning.tuples import log_sum_exp, masked_mean, mean_of_anchors
 from metric_learning.types import TensorLike
 

@@ -10,6 +10,7 @@ from metric_learning import xla
 from metric_learning.data.batches import BatchPlan
 from metric_learning.data.random_access import in_memory
 from metric_learning.data.split import Split
+from metric_learning.labels import label_array
 from metric_learning.read_ahead import read_ahead
 from metric_learning.training.learner import Learner
 from metric_learning.types import Augmentation
@@ -36,8 +37,9 @@ def compile_block(
             f"batch.classes x batch.samples must be a multiple of the {replicas} replicas; got {plan.batch_size}"
         )
     num_randoms = 0 if augment is None else augment.num_randoms
-    # Classes are numbered from 0 without gaps, as losses that learn a vector per class need them.
-    labels = np.unique(split.labels, return_inverse=True)[1]
+    labels = label_array(split.labels)
+    if labels.ndim == 1:  # classes numbered from 0 without gaps, as losses that learn a vector per class need them
+        labels = np.unique(labels, return_inverse=True)[1]
 
     def update(inputs, labels, randoms):
         if augment is not None:
@@ -51,7 +53,7 @@ def compile_block(
         xla.check_compiles(
             update,
             tf.TensorSpec([plan.batch_size, *split.inputs.shape[1:]], split.inputs.dtype),
-            tf.TensorSpec([plan.batch_size], labels.dtype),
+            tf.TensorSpec([plan.batch_size, *labels.shape[1:]], labels.dtype),
             tf.TensorSpec([plan.batch_size, num_randoms], tf.float32),
         )
 

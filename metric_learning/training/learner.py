@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.encoders import backbone_of
+from metric_learning.labels import as_labels, label_array
 from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.steps import at_step
 from metric_learning.training.weight_average import WeightAverage
@@ -89,6 +90,24 @@ class Learner(keras.Model):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.encoder(inputs, training=training)
 
+    def fit(self, x: Any = None, y: Any = None, *arguments: Any, validation_data: Any = None, **options: Any) -> Any:
+        """As in Keras, of labels `y` that Keras does not take too: lists, and NumPy's strings."""
+        if validation_data is not None:
+            options["validation_data"] = _readable(validation_data)
+        return super().fit(x, _labels(y), *arguments, **options)
+
+    def evaluate(self, x: Any = None, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """As in Keras; see `fit`."""
+        return super().evaluate(x, _labels(y), *arguments, **options)
+
+    def train_on_batch(self, x: Any, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """As in Keras; see `fit`."""
+        return super().train_on_batch(x, _labels(y), *arguments, **options)
+
+    def test_on_batch(self, x: Any, y: Any = None, *arguments: Any, **options: Any) -> Any:
+        """As in Keras; see `fit`."""
+        return super().test_on_batch(x, _labels(y), *arguments, **options)
+
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, active_fraction = self.update(inputs, labels, sample_weight)
@@ -110,7 +129,7 @@ class Learner(keras.Model):
 
         Args:
             inputs: this replica's part of the batch.
-            labels: [b] integers, or [b, C] multi-hot.
+            labels: [b] integers or strings, or [b, C] multi-hot or graded.
             sample_weight: [b] or None.
 
         Returns:
@@ -155,6 +174,18 @@ class Learner(keras.Model):
         loss = tf.where(tf.reduce_all(tf.math.is_finite(embeddings)), loss, float("nan"))
         active_fraction = tf.reduce_mean(tf.cast(values > 0.0, tf.float32))
         return tf.add_n([loss, *(tf.cast(penalty, tf.float32) for penalty in self.losses)]), active_fraction
+
+
+def _labels(y):
+    """Labels in a form that Keras takes, columns as [n], since shapes that change would make it forget their rank."""
+    if y is None:
+        return None
+    return as_labels(y) if tf.is_tensor(y) else label_array(y)
+
+
+def _readable(data):
+    """`validation_data` with such labels, where they stand beside the inputs."""
+    return (data[0], _labels(data[1]), *data[2:]) if isinstance(data, tuple | list) else data
 
 
 def _gather(part):

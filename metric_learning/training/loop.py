@@ -96,8 +96,8 @@ class Loop:
 
         Args:
             learner: compiled `Learner`, built in the scope of its strategy, under which it trains.
-            split: training data with `inputs` [n, ...] and an array `labels` [n]. Inputs that are not in memory are
-                read while the steps before are computed.
+            split: training data with `inputs` [n, ...] and `labels`, [n] or [n, C] as losses take them. Inputs that are
+                not in memory are read while the steps before are computed.
             plan: `BatchPlan` over the same items.
             folder: of the run; gets history.csv and checkpoints/.
             validate: called without arguments, returns a dict of scores, the objective among them.
