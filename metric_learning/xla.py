@@ -9,6 +9,22 @@ def compiling() -> bool:
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
+def nan_outside(values: tf.Tensor, numbers: tf.Tensor, count: int) -> tf.Tensor:
+    """The rows, NaN where a number of theirs is outside 0 to count - 1.
+
+    XLA drops assertions and reads the nearest row of a table instead, so that such numbers would count as others.
+
+    Args:
+        values: [B, ...] floating.
+        numbers: [B, ...] integers, however many a row has.
+        count: at least 1.
+    """
+    numbers = tf.cast(numbers, tf.int64)
+    is_there = tf.reduce_all((numbers >= 0) & (numbers < count), axis=list(range(1, numbers.shape.rank)))
+    is_there = tf.reshape(is_there, [-1] + [1] * (values.shape.rank - 1))
+    return tf.where(is_there, values, tf.constant(float("nan"), values.dtype))
+
+
 def check_compiles(function: tf.types.experimental.PolymorphicFunction, *arguments: tf.TensorSpec) -> None:
     """Looks for operations that XLA lacks, in a fraction of the time that it takes to compile.
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from metric_learning.encoders.embedding_head import check_widths, embedding_head
+from metric_learning.xla import nan_outside
 
 
 def embedding(
@@ -35,7 +36,9 @@ def embedding(
         normalize: unit length, see `embedding_head`.
 
     Returns:
-        keras.Model from int32 ids [B, length] or [B] to float32 [B, D].
+        keras.Model from int32 ids [B, length] or [B] to float32 [B, D]. An id above the vocabulary raises
+        tf.errors.InvalidArgumentError; under XLA and on a GPU, which do not raise, its row is NaN, and that of an id
+        below 0 everywhere, which Keras would count from the end.
 
     Raises:
         ValueError: inputs that are no ids, a width below 1.
@@ -60,10 +63,31 @@ def embedding(
     x = table(ids)
     if input_shape:
         x = MaskedMean(name="mean")(x, ids)
+    x = NanOutside(vocabulary_size, name="known")(x, ids)
     embeddings = embedding_head(
         x, hidden=hidden, embedding_dim=embedding_dim, dense=dense, batch_norm=batch_norm, normalize=normalize
     )
     return keras.Model(ids, embeddings, name="embedding")
+
+
+@keras.saving.register_keras_serializable(package="metric_learning")
+class NanOutside(keras.layers.Layer):
+    """Makes the rows of unknown ids NaN, where their look-up does not raise.
+
+    Args:
+        vocabulary_size: ids are below it.
+    """
+
+    def __init__(self, vocabulary_size, **options):
+        super().__init__(**options)
+        self.vocabulary_size = vocabulary_size
+
+    def call(self, vectors, ids):
+        """[B, T] vectors and [B, L] or [B] ids to [B, T]."""
+        return nan_outside(vectors, ids, self.vocabulary_size)
+
+    def get_config(self):
+        return super().get_config() | {"vocabulary_size": self.vocabulary_size}
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

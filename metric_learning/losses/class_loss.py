@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from metric_learning import xla
 from metric_learning.distances import clip, normalize
 from metric_learning.labels import as_labels
 from metric_learning.losses.embedding_loss import EmbeddingLoss, as_embeddings
@@ -150,11 +151,7 @@ def nan_outside(values: tf.Tensor, labels: TensorLike, num_classes: int) -> tf.T
     XLA drops the error of `as_classes`, and numbers classes 1 to C silently as if they were 0 to C - 1.
     """
     labels = as_labels(labels)
-    if labels.shape.rank == 2:
-        return values
-    labels = tf.cast(labels, tf.int64)
-    is_class = (labels >= 0) & (labels < num_classes)
-    return tf.where(is_class if values.shape.rank == 1 else is_class[:, None], values, float("nan"))
+    return values if labels.shape.rank == 2 else xla.nan_outside(values, labels, num_classes)
 
 
 def class_cosines(embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
