@@ -28,7 +28,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import resvg_py
 from PIL import Image
 
 SETS = {
@@ -192,6 +191,8 @@ def draw(icons: dict, name: str) -> np.ndarray:
         f"{icon['body'].replace('currentColor', '#000')}</svg>"
     )
     longer_side = {"width": IMAGE_SIZE} if width >= height else {"height": IMAGE_SIZE}
+    import resvg_py  # of the extra `emoji`, which --help does without
+
     png = resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True, background="#ffffff", **longer_side)
     image = Image.open(io.BytesIO(bytes(png))).convert("RGB")
     square = Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE), "white")

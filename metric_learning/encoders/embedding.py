@@ -1,6 +1,7 @@
 """An encoder for token ids (texts) and single category ids: a table of vectors, averaged."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -78,15 +79,15 @@ class NanOutside(keras.layers.Layer):
         vocabulary_size: ids are below it.
     """
 
-    def __init__(self, vocabulary_size, **options):
+    def __init__(self, vocabulary_size: int, **options: Any) -> None:
         super().__init__(**options)
         self.vocabulary_size = vocabulary_size
 
-    def call(self, vectors, ids):
+    def call(self, vectors: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """[B, T] vectors and [B, L] or [B] ids to [B, T]."""
         return nan_outside(vectors, ids, self.vocabulary_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"vocabulary_size": self.vocabulary_size}
 
 
