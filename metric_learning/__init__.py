@@ -38,7 +38,7 @@ def _import_tensorflow_quietly():
 
 def _is_the_program():
     """Whether this is train.py, which calls `import_tensorflow` itself, once there is something to run: --help and a
-    misspelt setting are answered at once."""
+    misspelled setting are answered at once."""
     program = getattr(sys.modules.get("__main__"), "__file__", None)
     return program is not None and pathlib.Path(program).resolve() == pathlib.Path(__file__).parents[1] / "train.py"
 

@@ -257,14 +257,14 @@ def answer(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException) and isinstance(error.__cause__, OSError):
         error = error.__cause__
     text = str(error)
-    misspelt = re.match("Could not override '([^']+)'", text)
+    misspelled = re.match("Could not override '([^']+)'", text)
     ambiguous = re.match("Ambiguous value for argument '(.*)'\n", text)
     if isinstance(error, hydra.errors.OverrideParseException):
         text = in_quotes(error.override)
     elif ambiguous:
         text = f"{in_quotes(ambiguous[1])}, or -m to run with each"
-    elif misspelt:
-        text = f"{misspelt[1]} is no setting; {choices_beside(misspelt[1])}"
+    elif misspelled:
+        text = f"{misspelled[1]} is no setting; {choices_beside(misspelled[1])}"
     elif text.startswith("Config group override must be"):
         text = no_option(sys.argv[1:]) or text
     elif isinstance(error, hydra.errors.MissingConfigException) and error.options:

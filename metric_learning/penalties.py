@@ -90,7 +90,7 @@ class ZeroMean(RowPenalty):
 class CenterInvariant(RowPenalty):
     """Keeps class vectors of one length, so that no class has a head start: (|w|^2 - mean of |w|^2)^2 / 4.
 
-    For losses that do not normalise their class vectors; the others do not see their lengths.
+    For losses that do not normalize their class vectors; the others do not see their lengths.
 
     Reference: Wu, Liu, Li, Fu, "Deep Face Recognition with Center Invariant Loss", ACM Multimedia Workshops 2017.
     """
@@ -102,7 +102,7 @@ class CenterInvariant(RowPenalty):
 
 @REGISTER
 class RegularFace(RowPenalty):
-    """Pushes each class vector away from its nearest neighbour: max_{j != i} cos(w_i, w_j).
+    """Pushes each class vector away from its nearest neighbor: max_{j != i} cos(w_i, w_j).
 
     For one vector per class: with several, those of one class would be pushed apart too.
 

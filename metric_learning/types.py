@@ -19,7 +19,7 @@ class Rows(Protocol):
 
 
 class Items(Protocol):
-    """A split of labelled items, as `metric_learning.data.Split` has them."""
+    """A split of labeled items, as `metric_learning.data.Split` has them."""
 
     @property
     def inputs(self) -> Any: ...

@@ -53,7 +53,7 @@ def _by_loop(distances, positive_mask, negative_mask, low, high, closed, pick):
         farther_by = distances - at(distances, positive[:, None])
         below = farther_by <= high if closed else farther_by < high
         candidates = negative_mask & (farther_by > low) & below
-        # The highest draw wins. Turned round [0, 1), the same draws are fair again and favour others.
+        # The highest draw wins. Turned round [0, 1), the same draws are fair again and favor others.
         turned = None if draws is None else draws + GOLDEN * turn
         height = order if turned is None else turned - tf.floor(turned)
         chosen = tf.argmax(tf.where(candidates, height, float("-inf")), axis=1, output_type=tf.int32)

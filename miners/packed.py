@@ -15,7 +15,7 @@ class Packed(Miner):
     """Rows 3i, 3i + 1, 3i + 2 are an anchor, its positive and its negative; no others are compared.
 
     With size 4, row 4i + 3 is a second negative, of a third class. For batches put together from given tuples, such as
-    those of a data set of judgements. Here a tuple is rows of the batch; where one output holds its rows side by side,
+    those of a data set of judgments. Here a tuple is rows of the batch; where one output holds its rows side by side,
     as columns, it is the loss `metric_learning.losses.Packed` that unpacks them.
 
     A tuple counts only if the labels agree with it: the positive is one by its label, the negatives are, and the second

@@ -68,7 +68,7 @@ def main(only="", sizes="128,512,1024,4096", turns=5, seconds=90, step_seconds=5
             writer.writeheader()
             writer.writerows(rows)
     subprocess.run([sys.executable, HERE / "plot_benchmark.py", f"folder={folder}"], check=True)
-    print(verdict(rows))
+    print(summary(rows))
     print(f"{folder / 'benchmark.csv'}, {folder / 'benchmark.png'}: {(time.perf_counter() - started) / 60:.0f} minutes")
 
 
@@ -264,7 +264,7 @@ def progress(row):
     print(said, row.get("note", ""), file=sys.stderr, flush=True)
 
 
-def verdict(rows):
+def summary(rows):
     """What misses its bar, and the comparison with the peer."""
     missed = []
     for row in rows:

@@ -178,7 +178,7 @@ def make_images(classes, drawings, emoji, sets, group_names) -> dict[str, np.nda
 
 
 def draw(icons: dict, name: str) -> np.ndarray:
-    """One icon as uint8 [32, 32, 3], whole and centred on white; monotone sets in black."""
+    """One icon as uint8 [32, 32, 3], whole and centered on white; monotone sets in black."""
     alias = icons.get("aliases", {}).get(name, {"parent": name})
     if not set(alias) <= {"parent", "hFlip"}:
         raise ValueError(f"icon {name} changes its parent in a way not done here: {alias}")

@@ -103,7 +103,7 @@ def draw_times(axes, rows, places):
     logarithmic(axes)
     handles = [Line2D([], [], color=color, marker="o", linestyle="none", label=name) for name, color in COLORS.items()]
     handles += [
-        Line2D([], [], color=canvas.GREY, marker=marker, linestyle="none", label=f"B = {size:,}")
+        Line2D([], [], color=canvas.GRAY, marker=marker, linestyle="none", label=f"B = {size:,}")
         for size, marker in zip(sizes, MARKERS, strict=False)
     ]
     axes.figure.legend(
@@ -144,9 +144,9 @@ def draw_peer(axes, rows, places):
 
 def bars(axes, values):
     for value, name in values:
-        axes.axvline(value, color=canvas.WRONG if name != "floor" else canvas.GREY, linewidth=1, linestyle="--")
+        axes.axvline(value, color=canvas.WRONG if name != "floor" else canvas.GRAY, linewidth=1, linestyle="--")
         axes.text(
-            value, 1.0, f" {name}", transform=axes.get_xaxis_transform(), rotation=90, size=7.5, color=canvas.GREY,
+            value, 1.0, f" {name}", transform=axes.get_xaxis_transform(), rotation=90, size=7.5, color=canvas.GRAY,
             ha="right", va="top",
         )  # fmt: skip
 

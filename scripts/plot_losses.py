@@ -232,7 +232,7 @@ def entitle(axes, name, loss):
     shown = [key for key in config if type(config[key]) in (int, float) and key not in ("num_classes", "embedding_dim")]
     text = ", ".join(f"{key} {config[key]:g}" for key in shown).replace("_", " ")
     axes.set_title(name, loc="left", color=canvas.INK, fontsize=11, fontweight="bold", pad=17)
-    canvas.write(axes, 0, 1.05, canvas.legible(text, 50), transform=axes.transAxes, color=canvas.GREY, size=7.5)
+    canvas.write(axes, 0, 1.05, canvas.legible(text, 50), transform=axes.transAxes, color=canvas.GRAY, size=7.5)
 
 
 def draw_curves(figure, cell, name, loss, curves, family):
@@ -248,7 +248,7 @@ def draw_curves(figure, cell, name, loss, curves, family):
             axes.set_xticks(range(0, 181, 45))
     above.tick_params(labelbottom=False)
     above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
-    below.axhline(0.0, color=canvas.GREY, linewidth=0.6)
+    below.axhline(0.0, color=canvas.GRAY, linewidth=0.6)
     below.set_xlabel(AXES.get(family, ANGLES), fontsize=8, color=canvas.INK)
     entitle(above, name, loss)
 
@@ -267,11 +267,11 @@ def draw_map(figure, cell, name, loss):
     values, gradients = evaluate(loss, value, [[near, far] for far in sides for near in sides])
     values, arrows = values.reshape(41, 41), -gradients.reshape(41, 41, 2)[2::6, 2::6]
     axes.imshow(values, origin="lower", extent=(0, 2, 0, 2), cmap="Blues", aspect="auto", vmin=0.0)
-    lines = axes.contour(sides, sides, values, 6, colors=canvas.GREY, linewidths=0.6)
+    lines = axes.contour(sides, sides, values, 6, colors=canvas.GRAY, linewidths=0.6)
     axes.clabel(lines, fontsize=6.5, fmt="%.2g")
     arrows = np.moveaxis(arrows / (np.linalg.norm(arrows, axis=-1).max() or 1.0), -1, 0)
     axes.quiver(sides[2::6], sides[2::6], *arrows, color=canvas.ORANGE, width=0.007, scale=9)
-    axes.tick_params(labelsize=7.5, colors=canvas.GREY, labelcolor=canvas.INK)
+    axes.tick_params(labelsize=7.5, colors=canvas.GRAY, labelcolor=canvas.INK)
     axes.set_xlabel("distance to the positive", fontsize=8, color=canvas.INK)
     axes.set_ylabel("distance to the negative", fontsize=8, color=canvas.INK)
     entitle(axes, name, loss)

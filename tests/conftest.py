@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 # Ids of which float32 makes two classes: 2^24 and 2^24 + 1 are one there, and 2^24 + 3 is 2^24 + 4.
-A, B, C, LONE = 2**24, 2**24 + 1, 2**24 + 2, 2**24 + 3
+A, B, C, SINGLE = 2**24, 2**24 + 1, 2**24 + 2, 2**24 + 3
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def batch():
     Entries are multiples of 1/64, so that float32 computes squared distances without rounding.
     """
     rows = np.random.default_rng(5).normal(scale=0.5, size=(10, 3))
-    return Batch(np.array([A, B, A, C, LONE, B, A, C, B, A]), np.round(64 * rows) / 64)
+    return Batch(np.array([A, B, A, C, SINGLE, B, A, C, B, A]), np.round(64 * rows) / 64)
 
 
 @pytest.fixture
@@ -140,21 +140,21 @@ def labels_for():
     def fitting(loss, labels):
         if "num_classes" not in loss.get_config():
             return labels
-        return np.searchsorted(np.unique(np.array([A, B, C, LONE, 2**24 + 9])), labels)
+        return np.searchsorted(np.unique(np.array([A, B, C, SINGLE, 2**24 + 9])), labels)
 
     return fitting
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """A folder of 16 classes of 6 images; a class is a colour."""
+    """A folder of 16 classes of 6 images; a class is a color."""
     root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for name in range(16):
         (root / f"class{name}").mkdir()
-        colour = rng.integers(0, 256, 3)
+        color = rng.integers(0, 256, 3)
         for i in range(6):
-            pixels = (colour + rng.integers(-60, 60, (8, 8, 3))).clip(0, 255).astype(np.uint8)
+            pixels = (color + rng.integers(-60, 60, (8, 8, 3))).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / f"class{name}" / f"{i}.png")
     return root
 

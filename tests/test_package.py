@@ -28,7 +28,7 @@ def test_importing_the_package_is_enough_to_load_an_encoder(tmp_path, penalty):
     assert done.stdout.strip() == repr(encoder(keras.ops.array([[1, 2, 0, 0]])).numpy().tolist())
 
 
-def test_help_and_misspelt_settings_are_answered_without_tensorflow(start, tmp_path):
+def test_help_and_misspelled_settings_are_answered_without_tensorflow(start, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise RuntimeError('TensorFlow was imported')")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     process = start("--help", env=environment)

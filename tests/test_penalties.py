@@ -123,7 +123,7 @@ def test_value_and_gradient_stay_finite(penalty, expected, rows):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-def test_one_class_has_no_neighbour_to_be_pushed_from():
+def test_one_class_has_no_neighbor_to_be_pushed_from():
     value, gradient = value_and_gradient(RegularFace(), np.ones((1, 3), np.float32))
     assert value == 0.0 and not np.any(gradient)
 

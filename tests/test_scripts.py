@@ -137,7 +137,7 @@ def test_the_verdict_names_what_misses_its_bar(benchmark):
     retraced = good | {"subject": "retraced", "retraces": 1}
     missing = {"subject": "missing", "layout": "10 classes", "size": 1024, "bar": 3.0, "note": "no answer"}
     peers = [good | {"speed_up": value, "peer": "Peer", "subject": f"peer {value}"} for value in (0.5, 8.0)]
-    said = benchmark.verdict([good, slow, large, retraced, missing, *peers])
+    said = benchmark.summary([good, slow, large, retraced, missing, *peers])
     assert said.startswith("5 bars missed:")
     for name in ("slow", "large", "retraced", "missing", "peer 0.5"):
         assert f"  {name}, " in said

@@ -40,7 +40,7 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
     assert min(pictures.values()) > 10_000
     assert set(pictures) == {
         "training_curves.png",
-        "neighbours.png",
+        "neighbors.png",
         "embedding_map.png",
         "distance_histograms.png",
     }
@@ -116,12 +116,12 @@ def test_every_loss_goes_from_data_to_report(configure, tmp_path, loss):
     assert len(list((tmp_path / "report").glob("*.png"))) == 4
 
 
-def test_views_of_unlabelled_items_are_learnt_from(configure, tmp_path):
+def test_views_of_unlabeled_items_are_learned_from(configure, tmp_path):
     views = ["labels=items", "augmentation=drawing", "batch.samples=2", "batch.classes=8", "loss=triplet", "steps=4"]
     assert train.experiment(configure(*views), tmp_path, resume=False) > 0.0
 
 
-def test_a_penalty_is_part_of_what_is_learnt(configure, tmp_path):
+def test_a_penalty_is_part_of_what_is_learned(configure, tmp_path):
     for name in ("none", "l1"):
         cfg = configure(f"penalty={name}", "steps=4", *([] if name == "none" else ["penalty.weight=0.5"]))
         train.experiment(cfg, tmp_path / name, resume=False)
@@ -172,7 +172,7 @@ def test_killed_run_resumes_to_the_same_scores_bit_for_bit(finish, start, small_
 
 
 @pytest.mark.slow
-def test_sweep_runs_all_and_optuna_maximises_the_objective(finish, start, small_run, tmp_path):
+def test_sweep_runs_all_and_optuna_maximizes_the_objective(finish, start, small_run, tmp_path):
     common = ["-m", *small_run, f"hydra.sweep.dir={tmp_path}"]
     finish(start(*common, "loss=triplet,contrastive", "seed=0,1"))
     runs = [OmegaConf.load(path.with_name("config.yaml")) for path in sorted(tmp_path.glob("[0-3]/metrics.json"))]

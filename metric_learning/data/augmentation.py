@@ -12,7 +12,7 @@ from metric_learning.data.source import DataSource
 
 @dataclasses.dataclass(frozen=True)
 class DrawingAugmentation:
-    """Changes images of things on a white ground: geometry, colours, and now and then to a silhouette or an outline.
+    """Changes images of things on a white ground: geometry, colors, and now and then to a silhouette or an outline.
 
     All images of a batch are changed at once, and what happens to one is a function of its random numbers alone, so a
     run gives the same images again however it is resumed or spread over devices.
@@ -24,8 +24,8 @@ class DrawingAugmentation:
         shift: up to so many pixels in each direction.
         outline: share of the images that become their outline.
         silhouette: share of the images that become black and white.
-        colour: how far the colour channels mix, as standard deviation of the mixing matrix times two.
-        grey: share of the images that lose more than half of their colour.
+        color: how far the color channels mix, as standard deviation of the mixing matrix times two.
+        gray: share of the images that lose more than half of their color.
         contrast: contrasts vary by up to this share.
 
     Raises:
@@ -38,8 +38,8 @@ class DrawingAugmentation:
     shift: float = 1.5
     outline: float = 0.1
     silhouette: float = 0.1
-    colour: float = 0.4
-    grey: float = 0.2
+    color: float = 0.4
+    gray: float = 0.2
     contrast: float = 0.2
 
     takes = "images"
@@ -50,10 +50,10 @@ class DrawingAugmentation:
             value = getattr(self, field.name)
             if not value >= 0:
                 raise ValueError(f"augmentation.{field.name} must be at least 0; got {value}")
-        if self.outline + self.silhouette > 1 or self.grey > 1:
+        if self.outline + self.silhouette > 1 or self.gray > 1:
             raise ValueError(
-                "augmentation.outline + augmentation.silhouette, and augmentation.grey, are shares of at most 1; got "
-                f"{self.outline} + {self.silhouette}, and {self.grey}"
+                "augmentation.outline + augmentation.silhouette, and augmentation.gray, are shares of at most 1; got "
+                f"{self.outline} + {self.silhouette}, and {self.gray}"
             )
 
     def __call__(self, images: tf.Tensor, randoms: tf.Tensor) -> tf.Tensor:
@@ -69,7 +69,7 @@ class DrawingAugmentation:
         # How much ink is on the white ground; 0 is what lies beyond the border, too.
         ink = 1.0 - tf.cast(images, tf.float32) / 255.0
         ink = self._redraw(ink, randoms[:, :3])
-        ink = self._recolour(ink, randoms[:, 3:15])
+        ink = self._recolor(ink, randoms[:, 3:15])
         ink = self._move(ink, randoms[:, 15:])
         return 255.0 * (1.0 - ink)
 
@@ -83,13 +83,13 @@ class DrawingAugmentation:
         drawn = tf.where(choice < self.outline + self.silhouette, silhouette, ink)
         return tf.where(choice < self.outline, outline, drawn)
 
-    def _recolour(self, ink, randoms):
+    def _recolor(self, ink, randoms):
         channels = ink.shape[-1]
         mixing = tf.reshape(randoms[:, :9], [-1, 3, 3])[:, :channels, :channels]
         # Uniform numbers of unit standard deviation.
-        matrix = tf.eye(channels) + 0.5 * self.colour * math.sqrt(3.0) * (2.0 * mixing - 1.0)
-        loss_of_colour = tf.where(randoms[:, 9] < self.grey, 0.5 + 0.5 * randoms[:, 10], 0.0)[:, None, None]
-        matrix += loss_of_colour * (tf.reduce_mean(matrix, axis=-1, keepdims=True) - matrix)
+        matrix = tf.eye(channels) + 0.5 * self.color * math.sqrt(3.0) * (2.0 * mixing - 1.0)
+        loss_of_color = tf.where(randoms[:, 9] < self.gray, 0.5 + 0.5 * randoms[:, 10], 0.0)[:, None, None]
+        matrix += loss_of_color * (tf.reduce_mean(matrix, axis=-1, keepdims=True) - matrix)
         matrix *= 1.0 + self.contrast * (2.0 * randoms[:, 11, None, None] - 1.0)
         pixels = tf.reshape(ink, [tf.shape(ink)[0], -1, channels])
         return tf.clip_by_value(tf.reshape(pixels @ matrix, tf.shape(ink)), 0.0, 1.0)
@@ -101,9 +101,9 @@ class DrawingAugmentation:
         size, aspect = tf.exp(signed[:, 1] * self.scale), tf.exp(signed[:, 2] * self.aspect)
         a, b = tf.cos(angle) * size * aspect, -tf.sin(angle) * size * aspect
         c, d = tf.sin(angle) * size / aspect, tf.cos(angle) * size / aspect
-        centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
-        x = centre_x - a * centre_x - b * centre_y + signed[:, 3] * self.shift
-        y = centre_y - c * centre_x - d * centre_y + signed[:, 4] * self.shift
+        center_x, center_y = (width - 1) / 2.0, (height - 1) / 2.0
+        x = center_x - a * center_x - b * center_y + signed[:, 3] * self.shift
+        y = center_y - c * center_x - d * center_y + signed[:, 4] * self.shift
         transforms = tf.stack([a, b, x, c, d, y], axis=1)
         return sample_by_gathers(ink, transforms) if xla.compiling() else sample_by_kernel(ink, transforms)
 

@@ -23,11 +23,11 @@ _BITS_PER_SAMPLE, _MAX_SAMPLE, _SMIN_SAMPLE, _SMAX_SAMPLE = 258, 281, 340, 341  
 
 
 def to_8_bits(image: Image.Image) -> Image.Image:
-    """An image whose modes have 8 bits or less as it is, a deeper one as grey of 8 bits.
+    """An image whose modes have 8 bits or less as it is, a deeper one as gray of 8 bits.
 
     Raises:
-        ValueError: floating-point numbers whose range the file does not state, or colours of 16 bits that fill 12 or
-            fewer, as Pillow gives the upper 8 of colours only.
+        ValueError: floating-point numbers whose range the file does not state, or colors of 16 bits that fill 12 or
+            fewer, as Pillow gives the upper 8 of colors only.
     """
     if image.mode == "F":
         return _from_floats(image)
@@ -62,7 +62,7 @@ def _number(value) -> float | None:
 
 
 def _significant_bits(image: Image.Image) -> int | None:
-    """The sBIT of a grey PNG, which Pillow leaves unread; values should fill 16 bits all the same, and often do not."""
+    """The sBIT of a gray PNG, which Pillow leaves unread; values should fill 16 bits all the same, and often do not."""
     file = getattr(image, "fp", None)
     if file is None:
         return None
@@ -93,6 +93,6 @@ def _from_floats(image: Image.Image) -> Image.Image:
 
 
 def _with_exif_of(image: Image.Image, values: np.ndarray) -> Image.Image:
-    grey = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    grey.info["exif"] = image.getexif().tobytes()
-    return grey
+    gray = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    gray.info["exif"] = image.getexif().tobytes()
+    return gray

@@ -14,7 +14,7 @@ from metric_learning.data.splits import rows_of_classes, split_classes_by_index
 def emoji() -> DataSource:
     """1,616 emoji in 10,249 images [32, 32, 3], which ship with the project.
 
-    Each emoji has four to eight drawings: in colour, flat, in outline, in black on white. The
+    Each emoji has four to eight drawings: in color, flat, in outline, in black on white. The
     classes of train, validation and test are disjoint (`split_classes_by_index`): 646, 162 and
     808. `scripts/build_emoji.py` makes the file; `emoji/LICENSES.md` says whose drawings they are.
 

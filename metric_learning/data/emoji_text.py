@@ -17,7 +17,7 @@ def emoji_text(**vocabulary_options: Any) -> DataSource:
     """1,565 emoji described in 16 languages, 25,040 texts, which ship with the project.
 
     The classes have the indices and the splits of `emoji()`; 51 emoji that others are put together
-    from (families, hair colours) have no text. `scripts/build_emoji.py` makes the file, and
+    from (families, hair colors) have no text. `scripts/build_emoji.py` makes the file, and
     `emoji/LICENSES.md` says where the words are from.
 
     Args:

@@ -17,7 +17,7 @@ def fashion_mnist(
     validation_items: int = 5_000,
     seed: int = 0,
 ) -> DataSource:
-    """70,000 grey images [28, 28, 1] of ten kinds of clothing.
+    """70,000 gray images [28, 28, 1] of ten kinds of clothing.
 
     The 10,000 test images are the test; `validation_items` of the 60,000 training images choose.
     Works with no network from prepared files, or from the four published .gz files, also as

@@ -32,12 +32,12 @@ def fit_image(
     """One opened image as the eye sees it, in the size and channels asked for.
 
     The camera's rotation (EXIF) is applied, transparency becomes white, more than 8 bits become 8
-    (see `deep_images`), and palettes, greys, CMYK and bilevel images become plain colours.
+    (see `deep_images`), and palettes, grays, CMYK and bilevel images become plain colors.
 
     Args:
         image: a Pillow image of any size.
         image_size: (height, width) to come out, or one number for both.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         fit: "letterbox" keeps the proportions and fills up with white; "stretch" does not.
 
     Returns:
@@ -47,7 +47,7 @@ def fit_image(
         ValueError: an argument is not as above, or the image is deep and its range cannot be told.
     """
     height, width = check_image_options(image_size, channels, fit)
-    image = _to_colours(ImageOps.exif_transpose(to_8_bits(image)))
+    image = _to_colors(ImageOps.exif_transpose(to_8_bits(image)))
     inner = (width, height)
     if fit == "letterbox":
         scale = min(width / image.width, height / image.height)
@@ -59,7 +59,7 @@ def fit_image(
     return np.asarray(canvas.convert(_MODES[channels])).reshape(height, width, channels)
 
 
-def _to_colours(image: Image.Image) -> Image.Image:
+def _to_colors(image: Image.Image) -> Image.Image:
     """Any Pillow mode of 8 bits as RGB, seen on white."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -133,7 +133,7 @@ def check_image_options(image_size: int | Sequence[int], channels: int, fit: str
             f"got {image_size}"
         )
     if channels not in _MODES:
-        raise ValueError(f"data.channels must be 1 (grey) or 3 (RGB), got {channels}")
+        raise ValueError(f"data.channels must be 1 (gray) or 3 (RGB), got {channels}")
     if fit not in FITS:
         raise ValueError(f"data.fit must be one of {', '.join(FITS)}, got {fit!r}")
     return size

@@ -1,4 +1,4 @@
-"""What every data source hands over: three splits of labelled items, and what their labels mean."""
+"""What every data source hands over: three splits of labeled items, and what their labels mean."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class DataSource:
             if len(self.splits[split_name].classes) < 2:
                 raise ValueError(
                     f"the {split_name} split of {self.name!r} must have at least 2 classes, as with one there is no "
-                    f"wrong neighbour to find; got {_first_names(self.splits[split_name].classes, self.class_names)}"
+                    f"wrong neighbor to find; got {_first_names(self.splits[split_name].classes, self.class_names)}"
                 )
         if self.unseen_classes:
             self._check_classes_are_disjoint()
         found = check_items(self)
         if found:
             warnings.warn(f"{self.name}: {found}", stacklevel=3)
-        self._warn_about_lone_classes()
+        self._warn_about_single_items()
 
     def __repr__(self) -> str:
         return f"<DataSource {self.describe()}>"
@@ -171,15 +171,15 @@ class DataSource:
                     "unless that is meant and data.unseen_classes=false"
                 )
 
-    def _warn_about_lone_classes(self) -> None:
-        lone = []
+    def _warn_about_single_items(self) -> None:
+        single = []
         for split in (self.train, self.validation, self.test):
             classes, sizes = np.unique(split.labels, return_counts=True)
             if split is self.test and self.gallery is not None:
-                lone.append(np.setdiff1d(classes, self.gallery.labels))
+                single.append(np.setdiff1d(classes, self.gallery.labels))
             else:
-                lone.append(classes[sizes == 1])
-        all_lone = np.unique(np.concatenate(lone))
+                single.append(classes[sizes == 1])
+        all_lone = np.unique(np.concatenate(single))
         if len(all_lone):
             verb = "has" if len(all_lone) == 1 else "have"
             warnings.warn(

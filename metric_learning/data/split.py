@@ -1,4 +1,4 @@
-"""One split of a data source: labelled items in a fixed order, each with an identity."""
+"""One split of a data source: labeled items in a fixed order, each with an identity."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Split:
         return np.unique(self.labels)
 
     def without_labels(self) -> Split:
-        """The same items, each a class of its own, to be learnt from its augmented views alone."""
+        """The same items, each a class of its own, to be learned from its augmented views alone."""
         return replace(self, labels=np.arange(len(self), dtype=np.int64))
 
 

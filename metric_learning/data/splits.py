@@ -1,4 +1,4 @@
-"""Which items are learnt from, which choose, which judge: splits drawn by class or by item."""
+"""Which items are learned from, which choose, which judge: splits drawn by class or by item."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def split_classes_by_seed(
 ) -> dict[str, np.ndarray]:
     """Class-disjoint splits of own data: a pure function of its arguments.
 
-    Every split gets at least two classes: with one class there is no wrong neighbour to find, and
+    Every split gets at least two classes: with one class there is no wrong neighbor to find, and
     every score is perfect.
 
     Args:
         num_classes: how many classes there are; they should be in an order of their own (sorted
             names), since the split follows the index.
-        test_fraction: part of the classes kept for the final judgement, between 0 and 1.
+        test_fraction: part of the classes kept for the final judgment, between 0 and 1.
         validation_fraction: part of the classes used to choose, between 0 and 1.
         seed: another seed, other classes.
 

@@ -19,7 +19,7 @@ from metric_learning.run_folder import write_whole
 class _WordCharacters(dict):
     """For `str.translate`: letters, digits and their marks stay, the rest parts words.
 
-    A regular expression's `\\w` would also part words at the vowel signs of Hindi and its kin.
+    A regular expression's `\\w` would also part words at the vowel signs of Hindi and others like it.
     """
 
     def __missing__(self, code: int) -> str:

@@ -8,7 +8,7 @@ import tensorflow as tf
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """keras.layers.BatchNormalization for images, with the same result.
 
-    Keras 3 computes moments and normalises in separate passes over the batch. On two cores, a step of the CNN 32-64-128
+    Keras 3 computes moments and normalizes in separate passes over the batch. On two cores, a step of the CNN 32-64-128
     with norms before the poolings takes 88 ms so and 58 ms with the fused kernel, and 54 and 42 ms with them behind.
 
     Statistics across replicas (`synchronized`) have no fused kernel and are left to Keras.

@@ -37,7 +37,7 @@ def cnn(
         vocabulary_size: None; texts have one, and need the encoder `embedding`.
         widths: channels of each block; each block halves height and width.
         kernel_size: of the convolutions.
-        pool_first: pool before norm and ReLU instead of after: a quarter of the elements to normalise. Max pooling and
+        pool_first: pool before norm and ReLU instead of after: a quarter of the elements to normalize. Max pooling and
             ReLU commute, so only the statistics of the norm differ.
         background: the value 0 to 255 that most images have at their borders; it becomes 0, so that the zeros which the
             convolutions pad with look like more of it.

@@ -30,12 +30,12 @@ def embedding_head(
         dense: False leaves the dense layer out: the features are the embeddings, so F must be D.
         kernel_initializer: of the dense layer. An orthogonal one leaves the distances between good features as they are
             when D is F, and nearly so when D is less.
-        batch_norm: normalise each dimension over the batch before the lengths: the BN-neck of re-identification.
+        batch_norm: normalize each dimension over the batch before the lengths: the BN-neck of re-identification.
         normalize: divide each embedding by its length; without it, cosine and euclidean distance differ.
 
     Returns:
         [B, D] float32 Keras tensor, whatever the precision policy: unit length in half precision is off by 1e-3, as
-        much as near neighbours differ.
+        much as near neighbors differ.
 
     Raises:
         ValueError: embedding_dim below 1, or not F without a dense layer; a width below 1, dropout out of range.

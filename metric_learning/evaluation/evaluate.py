@@ -9,23 +9,23 @@ from numpy.typing import ArrayLike
 
 from metric_learning.evaluation import metrics
 from metric_learning.evaluation.names import numbered
-from metric_learning.evaluation.search import Finder, Neighbours, count_of, integers
+from metric_learning.evaluation.search import Finder, Neighbors, count_of, integers
 
 
 class Evaluation(NamedTuple):
     """What `evaluate` found.
 
-    scores: means over the queries that are not lone, keys "recall@<k>" for each of ks,
+    scores: means over the queries that have positives, keys "recall@<k>" for each of ks,
         "precision@1", "r_precision", "map@r", "mrr" (floats in [0, 1]), and the counts "queries"
-        (all of them) and "lone_queries" (ints).
-    per_query: the same metrics as [n] float64 columns, NaN for lone queries; for intervals and for
+        (all of them) and "queries_without_positives" (ints).
+    per_query: the same metrics as [n] float64 columns, NaN for queries without positives; for intervals and for
         finding failures.
-    neighbours: the first `keep` neighbours of each query, for pictures.
+    neighbors: the first `keep` neighbors of each query, for pictures.
     """
 
     scores: Mapping[str, float]
     per_query: Mapping[str, np.ndarray]
-    neighbours: Neighbours
+    neighbors: Neighbors
 
 
 def evaluate(
@@ -41,7 +41,7 @@ def evaluate(
     keep: int = 8,
     block_size: int | None = None,
 ) -> Evaluation:
-    """How well nearest neighbours find the rows of the same label.
+    """How well nearest neighbors find the rows of the same label.
 
     Without a gallery each row is a query against all the others (leave-one-out): itself is removed
     by id, here its position unless `ids` says otherwise. With a gallery, rows that share an id with
@@ -60,7 +60,7 @@ def evaluate(
         gallery_ids: [m] as the ids, required with a gallery if there are ids.
         ks: the k of recall@k, each from 1 to the gallery size without the query.
         distance: see `search`.
-        keep: neighbours per query to return; fewer if the gallery is smaller.
+        keep: neighbors per query to return; fewer if the gallery is smaller.
         block_size: see `search`; changes nothing but memory and time.
 
     Returns:
@@ -72,7 +72,7 @@ def evaluate(
 
     Example:
         >>> found = evaluate([[0, 9], [1, 9], [9, 0], [9, 3]], [7, 7, 8, 7], ks=(1, 2))
-        >>> found.scores["recall@1"], found.scores["recall@2"], found.scores["lone_queries"]
+        >>> found.scores["recall@1"], found.scores["recall@2"], found.scores["queries_without_positives"]
         (0.6666666666666666, 1.0, 1)
     """
     embeddings = np.asarray(embeddings)
@@ -104,7 +104,7 @@ def evaluate(
         raise ValueError(f"none of the {len(labels)} queries has another row of its label in the gallery to find")
 
     keep = min(keep, fewest)
-    kept = Neighbours(np.empty((len(labels), keep), np.float32), np.empty((len(labels), keep), np.int64))
+    kept = Neighbors(np.empty((len(labels), keep), np.float32), np.empty((len(labels), keep), np.int64))
     columns: dict[str, np.ndarray] = {}
     for rows, found in finder.blocks(max(int(relevant.max()), *ks, keep), block_size):
         # Index -1, where a query has fewer rows left than the search is deep, reads a wrong label; but it stands behind
@@ -119,7 +119,7 @@ def evaluate(
 
     scores: dict[str, float] = {name: float(np.nanmean(values)) for name, values in columns.items()}
     scores["queries"] = len(labels)
-    scores["lone_queries"] = int(np.count_nonzero(relevant == 0))
+    scores["queries_without_positives"] = int(np.count_nonzero(relevant == 0))
     return Evaluation(scores, columns, kept)
 
 

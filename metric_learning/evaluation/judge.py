@@ -12,7 +12,7 @@ from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.evaluate import Evaluation, evaluate
 
 
-class Verdict(NamedTuple):
+class SplitEvaluation(NamedTuple):
     """What a `Judge` found: the split's name, its `Evaluation`, and the embeddings [n, D] float32 of its items and of
     the gallery, None if it has none."""
 
@@ -35,7 +35,7 @@ def check_objective(objective: str, scores: Collection[str]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """Embeds a split and scores its nearest neighbours, always in the same way.
+    """Embeds a split and scores its nearest neighbors, always in the same way.
 
     Args:
         ks: the k of recall@k.
@@ -64,13 +64,13 @@ class Judge:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
 
-    def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> Verdict:
+    def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
 
         An item never finds itself, wherever it is listed: rows of one id are left out of each other's answers.
 
         Returns:
-            Verdict.
+            SplitEvaluation.
         """
         split = getattr(source, split_name)
         embeddings = self._embed(encoder, split)
@@ -83,7 +83,7 @@ class Judge:
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         found = evaluate(embeddings, split.labels, **options)
-        return Verdict(split_name, found, embeddings, options.get("gallery_embeddings"))
+        return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"))
 
     def _embed(self, encoder, split):
         return embed(encoder, split.inputs, self.batch_size, progress=True, memory=self.memory)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from metric_learning.evaluation.evaluate import Evaluation
-from metric_learning.evaluation.judge import Verdict
+from metric_learning.evaluation.judge import SplitEvaluation
 from metric_learning.evaluation.pictures import (
     distance_histograms,
     embedding_map,
-    neighbour_gallery,
-    neighbour_table,
+    neighbor_gallery,
+    neighbor_table,
     training_curves,
 )
 from metric_learning.types import Items
@@ -79,28 +79,30 @@ def scores_by_column(scores: Mapping[str, float]) -> dict[str, dict[str, float]]
     return columns
 
 
-def scores_of_run(best_step: int, trained: Mapping[str, Verdict], untrained: Mapping[str, Verdict]) -> dict[str, float]:
+def scores_of_run(
+    best_step: int, trained: Mapping[str, SplitEvaluation], untrained: Mapping[str, SplitEvaluation]
+) -> dict[str, float]:
     """All that goes to `metrics.json`.
 
     Args:
         best_step: of the checkpoint that was judged.
-        trained, untrained: split name -> `Verdict`, "validation" and "test".
+        trained, untrained: split name -> `SplitEvaluation`, "validation" and "test".
     """
     scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores
-    for verdict in untrained.values():
-        scores |= {f"untrained/{name}": value for name, value in verdict.scores.items()}
+    for judged in untrained.values():
+        scores |= {f"untrained/{name}": value for name, value in judged.scores.items()}
     return scores
 
 
 def report_run(
-    folder: str | Path, source: Any, trained: Verdict, untrained: Verdict, **options: Any
+    folder: str | Path, source: Any, trained: SplitEvaluation, untrained: SplitEvaluation, **options: Any
 ) -> dict[str, Path]:
     """`write_report` of the test split of a source.
 
     Args:
         folder: of the pictures.
         source: `DataSource`.
-        trained, untrained: each a `Verdict` of the test split.
+        trained, untrained: each a `SplitEvaluation` of the test split.
         options: see `write_report`.
     """
     return write_report(
@@ -152,8 +154,8 @@ def write_report(
         title: names data, split and run, such as "emoji test, loss=triplet".
 
     Returns:
-        name -> path of each PNG: "training_curves", "neighbours", "embedding_map",
-        "distance_histograms". Texts also leave `neighbours.md`.
+        name -> path of each PNG: "training_curves", "neighbors", "embedding_map",
+        "distance_histograms". Texts also leave `neighbors.md`.
     """
     folder = Path(folder)
     scores = evaluation.scores
@@ -163,15 +165,15 @@ def write_report(
         paths["training_curves"] = training_curves(
             folder / "training_curves.png", history, objective=objective, title=title
         )
-    neighbours: dict[str, Any] = {
-        "neighbours": evaluation.neighbours,
+    neighbors: dict[str, Any] = {
+        "neighbors": evaluation.neighbors,
         "average_precision": evaluation.per_query["map@r"],
         "gallery": gallery,
         "class_names": class_names,
-        "title": f"Nearest neighbours, {scored}",
+        "title": f"Nearest neighbors, {scored}",
     }
-    draw = neighbour_gallery if len(split.inputs.shape) == 4 else neighbour_table
-    paths["neighbours"] = draw(folder / "neighbours.png", split, **neighbours)
+    draw = neighbor_gallery if len(split.inputs.shape) == 4 else neighbor_table
+    paths["neighbors"] = draw(folder / "neighbors.png", split, **neighbors)
     paths["embedding_map"] = embedding_map(
         folder / "embedding_map.png",
         split,

@@ -1,6 +1,6 @@
-"""Exact nearest neighbours through FAISS: the only file that knows FAISS.
+"""Exact nearest neighbors through FAISS: the only file that knows FAISS.
 
-FAISS proposes a few more neighbours than asked for, from matrix products in float32. Their
+FAISS proposes a few more neighbors than asked for, from matrix products in float32. Their
 distances are then computed again pair by pair, which is exact for equal rows and does not depend on
 the blocks; ties go to the lower gallery row. A query where a row that was not proposed might still
 belong to the answer is compared with the whole gallery.
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
 
 _SPARE = 8  # proposals beyond the k asked for: they show that nothing closer was left out
-_BLOCK_CELLS = 2**22  # query-neighbour cells held at once: about 150 MB with all their columns
-_TAKEN = np.uint64(2**64 - 1)  # sorts behind every true neighbour
+_BLOCK_CELLS = 2**22  # query-neighbor cells held at once: about 150 MB with all their columns
+_TAKEN = np.uint64(2**64 - 1)  # sorts behind every true neighbor
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """The nearest gallery rows of every query, nearest first.
 
     distances: [n, k] float32, ascending.
@@ -40,7 +40,7 @@ def search(
     query_ids: ArrayLike | None = None,
     gallery_ids: ArrayLike | None = None,
     block_size: int | None = None,
-) -> Neighbours:
+) -> Neighbors:
     """The `k` nearest gallery rows of every query, exactly, without the query itself.
 
     A gallery row is "the query itself" if it has the query's id, wherever it stands and however
@@ -52,7 +52,7 @@ def search(
     Args:
         queries: [n, D] finite numbers, computed in float32.
         gallery: [m, D].
-        k: neighbours per query, from 1 to what the gallery holds without the query itself.
+        k: neighbors per query, from 1 to what the gallery holds without the query itself.
         distance: a name of `metric_learning.distances`: "cosine" (1 - cos; a zero row is at 1 from
             everything), "euclidean" (|q - g|), "squared_euclidean", "dot" (-q.g) or "snr" (var(q -
             g) / var(q); 0 if q is constant).
@@ -63,7 +63,7 @@ def search(
             MB.
 
     Returns:
-        `Neighbours`, [n, k] each.
+        `Neighbors`, [n, k] each.
 
     Raises:
         ValueError: a shape, dtype or name that does not fit, NaN or infinite embeddings, or `k`
@@ -75,9 +75,9 @@ def search(
             f"k must be from 1 to {finder.fewest}, the gallery rows left without the query itself; "
             f"got k={k} with a gallery of {finder.gallery_size} rows"
         )
-    found = Neighbours(np.empty((finder.num_queries, k), np.float32), np.empty((finder.num_queries, k), np.int64))
-    for rows, neighbours in finder.blocks(k, block_size):
-        found.distances[rows], found.indices[rows] = neighbours
+    found = Neighbors(np.empty((finder.num_queries, k), np.float32), np.empty((finder.num_queries, k), np.int64))
+    for rows, neighbors in finder.blocks(k, block_size):
+        found.distances[rows], found.indices[rows] = neighbors
     return found
 
 
@@ -129,7 +129,7 @@ class Finder:
             self._scale[:] = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)
         self._queries, self._gallery = queries, gallery
         # Moving the origin changes no difference, but short rows keep FAISS's |q|^2 + |g|^2 - 2 q.g
-        # from cancelling when all embeddings lie close together, as those of an untrained or
+        # from canceling when all embeddings lie close together, as those of an untrained or
         # collapsed encoder do.
         self._origin = np.float32(0) if self._dot else gallery.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._moved_gallery = gallery if self._dot else gallery - self._origin
@@ -143,8 +143,8 @@ class Finder:
             own = count_of(self._query_ids, self._gallery_ids)
         self.fewest = self.gallery_size - int(own.max(initial=0))
 
-    def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbours]]:
-        """Yields (rows of the queries, their `Neighbours`); index -1 at distance inf where fewer
+    def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
+        """Yields (rows of the queries, their `Neighbors`); index -1 at distance inf where fewer
         than `k` are available."""
         num_proposed = min(self.gallery_size, k + self.gallery_size - self.fewest + _SPARE)
         block_size = block_size or max(1, min(4096, _BLOCK_CELLS // max(num_proposed, 1)))
@@ -155,7 +155,7 @@ class Finder:
             distances = _unpacked((keys >> np.uint64(32)).astype(np.uint32))
             taken = keys == _TAKEN
             indices[taken], distances[taken] = -1, np.inf
-            yield rows, Neighbours(np.sqrt(distances) if self._root else distances, indices)
+            yield rows, Neighbors(np.sqrt(distances) if self._root else distances, indices)
 
     def _search_block(self, rows, k, num_proposed):
         """[b, k] uint64 keys, ascending."""

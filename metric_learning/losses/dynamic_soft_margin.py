@@ -29,7 +29,7 @@ class DynamicSoftMargin(TupleLoss):
     Args:
         span: above 0; the histogram covers differences from -span to span. 2 is the most that cosine distances, and
             Euclidean distances of unit rows, can differ by.
-        num_bins: at least 2, their centres from -span to span; 512 in the authors' code.
+        num_bins: at least 2, their centers from -span to span; 512 in the authors' code.
         momentum: above 0 and at most 1, the weight of the newest batch in the histogram; 1 forgets all others.
         distance: see `metric_learning.distances`; "euclidean" of unit rows in the paper.
         miner: which triplets. None, or pairs, for each positive pair with the anchor's nearest negative, as in the

@@ -1,4 +1,4 @@
-"""Instance loss: every row is recognised among all rows of the batch."""
+"""Instance loss: every row is recognized among all rows of the batch."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ class NPairs(DistanceLoss):
         one_per_class: see above; needs labels [B].
         symmetric: with one_per_class, let every row be an anchor: row 1 with the candidates row 2, or row 0 of classes
             of two. The paper's loss with the parts of x and x+ exchanged joins in.
-        l2_weight: at least 0; the paper regularises so, TensorFlow's old version with 0.002. No use for unit rows.
+        l2_weight: at least 0; the paper regularizes so, TensorFlow's old version with 0.002. No use for unit rows.
         scale: above 0, a factor of the similarity; 1 in the paper, whose rows are of free length. Unit rows need 10 or
             more.
         distance: see `metric_learning.distances`; "dot" in the paper.

@@ -1,4 +1,4 @@
-"""Neighbourhood components analysis: a random neighbor should be of the same class."""
+"""Neighborhood components analysis: a random neighbor should be of the same class."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Nca(TupleLoss):
         1 - p_a        the expected error of the drawn neighbor
         -log p_a       logarithm=True
 
-    Differs from the paper: it maximises the sums of p_a, or of log p_a, and learns the scale as part of a linear map.
+    Differs from the paper: it maximizes the sums of p_a, or of log p_a, and learns the scale as part of a linear map.
     On unit vectors distances span at most 4, where scale 1 hardly tells rows apart: give 5 to 20.
 
     Args:

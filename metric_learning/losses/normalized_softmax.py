@@ -1,4 +1,4 @@
-"""Normalised softmax: classification by the cosine with a vector per class."""
+"""Normalized softmax: classification by the cosine with a vector per class."""
 
 from typing import Any
 

@@ -19,7 +19,7 @@ class NtXent(TupleLoss):
 
         -log( e^{s_ap / T} / (e^{s_ap / T} + sum_n e^{s_an / T}) )
 
-    computed as softplus, so it does not saturate however wrong a pair is. For unlabelled items give two augmented views
+    computed as softplus, so it does not saturate however wrong a pair is. For unlabeled items give two augmented views
     of each, with the item's number as the label: this is SimCLR's loss then.
 
     Differs from the paper: nothing for two views. With more positives the paper says nothing; by default the other ones

@@ -1,4 +1,4 @@
-"""PNP: penalise the negatives before each positive."""
+"""PNP: penalize the negatives before each positive."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ VARIANTS = ("Ds", "Dq", "Iu", "Ib", "O")
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class Pnp(DistanceLoss):
-    """Counts, softly, the negatives nearer than each positive, and penalises this count.
+    """Counts, softly, the negatives nearer than each positive, and penalizes this count.
 
     For each positive p of an anchor, n = sum_j sigmoid((d_ap - d_aj) / temperature) over the negatives j. The loss is
     the mean over the anchors that have positives of the mean over their positives of

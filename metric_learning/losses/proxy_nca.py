@@ -12,7 +12,7 @@ from metric_learning.tuples import log_sum_exp, masked_mean
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class ProxyNca(ClassLoss):
-    """Neighbourhood component analysis in which a learned proxy stands for each class.
+    """Neighborhood component analysis in which a learned proxy stands for each class.
 
     With d_c the squared distance of the embedding to the proxy of class c, both of unit length, and y its class,
 

@@ -51,7 +51,7 @@ class SoftNearestNeighbor(TupleLoss):
     References:
         Frosst, Papernot, Hinton, "Analyzing and Improving Representations with the Soft Nearest Neighbor Loss",
         ICML 2019, https://arxiv.org/abs/1902.01889;
-        Salakhutdinov, Hinton, "Learning a Nonlinear Embedding by Preserving Class Neighbourhood Structure",
+        Salakhutdinov, Hinton, "Learning a Nonlinear Embedding by Preserving Class Neighborhood Structure",
         AISTATS 2007.
     """
 

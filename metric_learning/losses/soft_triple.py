@@ -1,4 +1,4 @@
-"""SoftTriple: softmax classification with several centres per class."""
+"""SoftTriple: softmax classification with several centers per class."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from metric_learning.penalties import SparseCenters
 
 @keras.saving.register_keras_serializable(package="metric_learning")
 class SoftTriple(ClassLoss):
-    """Makes an embedding more alike the centres of its class than those of the others, by a margin.
+    """Makes an embedding more alike the centers of its class than those of the others, by a margin.
 
-    With s_ck the cosine of the embedding and centre k of class c, and y the class of the embedding,
+    With s_ck the cosine of the embedding and center k of class c, and y the class of the embedding,
 
         -log( exp(scale (S_y - margin)) / (exp(scale (S_y - margin)) + sum_{c != y} exp(scale S_c)) )
         S_c = sum_k s_ck exp(s_ck / temperature) / sum_k exp(s_ck / temperature)
 
-    plus a penalty that merges centres which a class does not need: `penalty` times the mean over the classes of
-    sum_{k < l} |w_ck - w_cl| / (K (K - 1)), with centres w of unit length. Every row carries the whole penalty, so that
+    plus a penalty that merges centers which a class does not need: `penalty` times the mean over the classes of
+    sum_{k < l} |w_ck - w_cl| / (K (K - 1)), with centers w of unit length. Every row carries the whole penalty, so that
     the mean over the rows is the objective of the paper.
 
     For a row of several classes, each of them has the margin, and the cross-entropy is the mean over them; a row
@@ -29,7 +29,7 @@ class SoftTriple(ClassLoss):
     Args:
         margin: at least 0, delta; the paper's is 0.01.
         scale: above 0, lambda; 20 in the authors' code.
-        temperature: above 0, gamma; the paper's is 0.1. The smaller, the more the nearest centre stands for its class.
+        temperature: above 0, gamma; the paper's is 0.1. The smaller, the more the nearest center stands for its class.
         penalty: at least 0, tau; 0.2 in the authors' code.
         vectors_per_class: at least 1, K; the paper's is 10, for classes of many items. Small classes need fewer.
         num_classes: see `ClassLoss`.

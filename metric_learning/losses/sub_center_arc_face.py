@@ -1,4 +1,4 @@
-"""Sub-centre ArcFace: a class has several vectors, and the nearest one counts."""
+"""Sub-center ArcFace: a class has several vectors, and the nearest one counts."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ class SubCenterArcFace(ClassLoss):
     """ArcFace with several vectors per class, of which an embedding is compared with the nearest one.
 
     The loss of `ArcFace`, with t_c = min_k t_ck over the vectors k of class c. One of them gathers the clean majority
-    of a class and the others its mislabelled or unusual items, which then do not spoil the class.
+    of a class and the others its mislabeled or unusual items, which then do not spoil the class.
 
     Args:
         margin: in [0, pi / 2], m, in radians; the paper's is 0.5.

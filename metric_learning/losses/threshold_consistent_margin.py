@@ -19,7 +19,7 @@ class ThresholdConsistentMargin(TupleLoss):
 
         positive_margin - cos(a, p)   and   cos(a, n) - negative_margin
 
-    a pair being hard where this is above 0. In the paper it is a regulariser that is added to another loss, so that one
+    a pair being hard where this is above 0. In the paper it is a regularizer that is added to another loss, so that one
     threshold of similarity suits all classes; alone it works as a contrastive loss of similarities.
 
     Args:

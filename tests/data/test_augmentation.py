@@ -14,7 +14,7 @@ OFF = dict.fromkeys((field.name for field in dataclasses.fields(DrawingAugmentat
 
 @pytest.fixture
 def images():
-    """A coloured square, off the centre, on white; twice."""
+    """A colored square, off the center, on white; twice."""
     image = np.full((2, 16, 16, 3), 255, np.uint8)
     image[:, 4:10, 6:12] = (200, 30, 90)
     return image
@@ -46,7 +46,7 @@ def test_white_stays_white_and_values_stay_in_range(randoms):
     white = np.full((2, 16, 16, 3), 255, np.uint8)
     np.testing.assert_allclose(DrawingAugmentation(outline=0, silhouette=0)(white, randoms), white, atol=1e-3)
     noise = np.random.default_rng(2).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    changed = DrawingAugmentation(colour=2.0, contrast=1.0)(noise, randoms).numpy()
+    changed = DrawingAugmentation(color=2.0, contrast=1.0)(noise, randoms).numpy()
     assert changed.min() >= 0 and changed.max() <= 255.001
 
 
@@ -114,12 +114,12 @@ def test_compiled_by_xla_the_tokens_are_the_same():
     np.testing.assert_array_equal(tf.function(augment, jit_compile=True)(ids, randoms), augment(ids, randoms))
 
 
-def test_grey_images_of_one_channel_work(randoms):
-    grey = np.full((2, 8, 8, 1), 100, np.uint8)
-    assert tf.function(DrawingAugmentation())(grey, randoms).shape == grey.shape
+def test_gray_images_of_one_channel_work(randoms):
+    gray = np.full((2, 8, 8, 1), 100, np.uint8)
+    assert tf.function(DrawingAugmentation())(gray, randoms).shape == gray.shape
 
 
-@pytest.mark.parametrize("wrong", [{"shift": -1.0}, {"outline": 0.6, "silhouette": 0.6}, {"grey": 1.5}])
+@pytest.mark.parametrize("wrong", [{"shift": -1.0}, {"outline": 0.6, "silhouette": 0.6}, {"gray": 1.5}])
 def test_impossible_setting_is_refused(wrong):
     with pytest.raises(ValueError, match=f"augmentation.{next(iter(wrong))}"):
         DrawingAugmentation(**wrong)

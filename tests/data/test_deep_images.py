@@ -15,13 +15,13 @@ EIGHT = np.array([[0, 17, 40, 85], [100, 127, 128, 150], [170, 200, 220, 254], [
 
 
 def read(path):
-    """[4, 4] greys of a file."""
+    """[4, 4] grays of a file."""
     images, _, _ = open_images([path], (4, 4), channels=1, cache="memory")
     return images[0, :, :, 0]
 
 
 def png(values, significant_bits=None):
-    """A grey PNG of 16 bits, as its specification says."""
+    """A gray PNG of 16 bits, as its specification says."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

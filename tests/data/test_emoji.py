@@ -132,11 +132,11 @@ def test_loader_reads_through_the_check(copied_folder, monkeypatch):
         emoji()
 
 
-def test_licences_cover_every_set():
+def test_licenses_cover_every_set():
     notice = (FOLDER / "LICENSES.md").read_text(encoding="utf-8")
     with np.load(FOLDER / "images.npz") as file:
         names = file["set_names"].tolist()
     assert all(f"| {name} |" in notice for name in names)
-    for licence in ("Apache-2.0.txt", "Unicode-3.0.txt"):
-        assert f"({licence})" in notice
-        assert len((FOLDER / licence).read_text(encoding="utf-8")) > 1000
+    for license in ("Apache-2.0.txt", "Unicode-3.0.txt"):
+        assert f"({license})" in notice
+        assert len((FOLDER / license).read_text(encoding="utf-8")) > 1000

@@ -18,7 +18,7 @@ def save(path, value):
 
 @pytest.fixture
 def root(tmp_path):
-    """Eight classes; class i has images of grey i*10 + k, all with the same base names."""
+    """Eight classes; class i has images of gray i*10 + k, all with the same base names."""
     for i, name in reversed(list(enumerate(NAMES))):
         save(tmp_path / "pets" / name / "001.png", i * 10)
         save(tmp_path / "pets" / name / "deeper" / "001.png", i * 10 + 1)

@@ -16,8 +16,8 @@ def read(paths, *arguments, **options):
     return open_images(paths, *arguments, **options, cache="memory")[:2]
 
 
-def plain(mode, colour, size=(4, 4)):
-    return Image.new(mode, size, colour)
+def plain(mode, color, size=(4, 4)):
+    return Image.new(mode, size, color)
 
 
 def palette_with_transparency():
@@ -58,7 +58,7 @@ def test_every_mode_becomes_what_the_eye_sees_on_white(image, corner, inside):
     np.testing.assert_allclose(array[2, 2], inside, atol=1)
 
 
-def test_saved_16_bit_png_keeps_its_greys(tmp_path):
+def test_saved_16_bit_png_keeps_its_grays(tmp_path):
     sixteen_bits(25_700).save(tmp_path / "deep.png")
     images, _ = read([tmp_path / "deep.png"], (4, 4))
     assert (images == 100).all()
@@ -88,10 +88,10 @@ def test_image_one_pixel_high_survives():
     assert (fit_image(plain("RGB", RED, (2000, 1)), (16, 16)) != 255).any()
 
 
-def test_one_channel_is_grey():
-    grey = fit_image(plain("RGB", RED), (4, 5), channels=1, fit="stretch")
-    assert grey.shape == (4, 5, 1)
-    assert (grey == 76).all()  # 0.299 * 255
+def test_one_channel_is_gray():
+    gray = fit_image(plain("RGB", RED), (4, 5), channels=1, fit="stretch")
+    assert gray.shape == (4, 5, 1)
+    assert (gray == 76).all()  # 0.299 * 255
 
 
 def test_reads_in_order(tmp_path):

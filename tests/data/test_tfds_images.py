@@ -14,7 +14,7 @@ tfds_images_module = importlib.import_module("metric_learning.data.tfds_images")
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-pytestmark = pytest.mark.filterwarnings("default")  # TFDS and its kin warn about each other
+pytestmark = pytest.mark.filterwarnings("default")  # TFDS and what it imports warn about each other
 
 NUM_TRAIN, NUM_TEST = 60, 20
 
@@ -29,10 +29,10 @@ def no_network(monkeypatch):
 
 
 def tiny_fashion(count, offset):
-    """Images of one grey each, which is the label times ten plus the position modulo ten."""
+    """Images of one gray each, which is the label times ten plus the position modulo ten."""
     labels = np.random.default_rng(offset).permutation(np.arange(count) % 10).astype(np.uint8)
-    greys = labels * 10 + np.arange(count) % 10
-    images = np.broadcast_to(greys[:, None, None], (count, 28, 28)).astype(np.uint8)
+    grays = labels * 10 + np.arange(count) % 10
+    images = np.broadcast_to(grays[:, None, None], (count, 28, 28)).astype(np.uint8)
     return images, labels
 
 

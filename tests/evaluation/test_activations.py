@@ -16,7 +16,7 @@ def graph_of(function, *shape, dtype=tf.float32):
     return tf.function(function, autograph=False).get_concrete_function(tf.TensorSpec([None, *shape], dtype)).graph
 
 
-def test_peak_of_a_chain_is_where_two_neighbours_are_largest():
+def test_peak_of_a_chain_is_where_two_neighbors_are_largest():
     def narrow_wide_narrow(x):  # rows of 10, 40, 30 and 5 numbers, of 4 bytes
         return tf.matmul(tf.matmul(tf.matmul(x, tf.ones([10, 40])), tf.ones([40, 30])), tf.ones([30, 5]))
 

@@ -1,4 +1,4 @@
-"""The whole chain against loops: neighbours by sorting, metrics from the sorted list."""
+"""The whole chain against loops: neighbors by sorting, metrics from the sorted list."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from metric_learning.evaluation import evaluate
 
 def scores_by_hand(rows, labels, ids, gallery, gallery_labels, gallery_ids, ks):
     found = {name: [] for name in [*(f"recall@{k}" for k in ks), "precision@1", "r_precision", "map@r", "mrr"]}
-    lone = 0
+    without_positives = 0
     for q in range(len(rows)):
         others = [g for g in range(len(gallery)) if gallery_ids[g] != ids[q]]
         others.sort(key=lambda g: (sum((rows[q] - gallery[g]) ** 2), g))
         hits = [gallery_labels[g] == labels[q] for g in others]
         r = sum(hits)
         if r == 0:
-            lone += 1
+            without_positives += 1
             continue
         for k in ks:
             found[f"recall@{k}"].append(any(hits[:k]))
@@ -26,13 +26,13 @@ def scores_by_hand(rows, labels, ids, gallery, gallery_labels, gallery_ids, ks):
         found["mrr"].append(1 / (hits.index(True) + 1))
     return {name: np.mean(values) for name, values in found.items()} | {
         "queries": len(rows),
-        "lone_queries": lone,
+        "queries_without_positives": without_positives,
     }
 
 
 @pytest.fixture
 def clusters():
-    """40 rows of classes from 1 to 12 strong (two of them lone), labels above 2^24, rows
+    """40 rows of classes from 1 to 12 strong (two of them with a single row), labels above 2^24, rows
     overlapping."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(8), [12, 9, 6, 5, 3, 3, 1, 1])
@@ -50,7 +50,7 @@ def test_equals_loops_with_lone_classes(clusters):
     rows, labels = clusters
     ids = np.arange(40)
     expected = scores_by_hand(rows, labels, ids, rows, labels, ids, KS)
-    assert 0.2 < expected["map@r"] < 0.8 and expected["lone_queries"] == 2
+    assert 0.2 < expected["map@r"] < 0.8 and expected["queries_without_positives"] == 2
     scores = evaluate(rows, labels, ks=KS, distance="euclidean").scores
     assert list(scores) == list(expected)
     assert scores == pytest.approx(expected)
@@ -81,9 +81,9 @@ def test_rows_of_one_item_never_find_each_other():
     rows = np.array([[1, 0], [1, 0], [0, 1], [0.5, 1]], np.float32)
     labels = np.array([5, 5, 6, 6])
     alone = evaluate(rows, labels, ids=[7, 7, 8, 9], ks=(1,))
-    assert alone.scores["lone_queries"] == 2 and alone.scores["recall@1"] == 1
+    assert alone.scores["queries_without_positives"] == 2 and alone.scores["recall@1"] == 1
     np.testing.assert_array_equal(alone.per_query["map@r"], [np.nan, np.nan, 1, 1])
-    assert evaluate(rows, labels, ks=(1,)).scores["lone_queries"] == 0
+    assert evaluate(rows, labels, ks=(1,)).scores["queries_without_positives"] == 0
 
 
 def test_searches_as_deep_as_the_largest_class_though_ks_are_small():
@@ -106,7 +106,7 @@ def test_block_size_changes_nothing(clusters, block_size):
     rows, labels = clusters
     whole, parts = evaluate(rows, labels), evaluate(rows, labels, block_size=block_size)
     assert parts.scores == whole.scores
-    np.testing.assert_array_equal(parts.neighbours.indices, whole.neighbours.indices)
+    np.testing.assert_array_equal(parts.neighbors.indices, whole.neighbors.indices)
 
 
 def test_order_of_rows_changes_nothing(clusters):
@@ -115,13 +115,13 @@ def test_order_of_rows_changes_nothing(clusters):
     assert evaluate(rows[order], labels[order]).scores == pytest.approx(evaluate(rows, labels).scores)
 
 
-def test_keeps_neighbours_for_pictures(clusters):
+def test_keeps_neighbors_for_pictures(clusters):
     rows, labels = clusters
     found = evaluate(rows, labels, ks=(1,), distance="euclidean", keep=5)
-    assert found.neighbours.indices.shape == found.neighbours.distances.shape == (40, 5)
-    nearest_hits = labels[found.neighbours.indices[:, 0]] == labels
+    assert found.neighbors.indices.shape == found.neighbors.distances.shape == (40, 5)
+    nearest_hits = labels[found.neighbors.indices[:, 0]] == labels
     np.testing.assert_array_equal(found.per_query["recall@1"] == 1, nearest_hits)
-    assert evaluate(rows, labels, ks=(1,), keep=1000).neighbours.indices.shape == (40, 39)
+    assert evaluate(rows, labels, ks=(1,), keep=1000).neighbors.indices.shape == (40, 39)
 
 
 def test_names_ks_when_larger_than_the_gallery(clusters):
@@ -163,7 +163,7 @@ def test_labels_and_ids_are_what_losses_take_them_for(clusters):
     found = evaluate(rows, labels, gallery_labels=labels[::-1], **gallery).scores
     assert evaluate(rows, words, gallery_labels=words[::-1].tolist(), **gallery).scores == found
     without_own = evaluate(rows, words, gallery_labels=words[::-1], ids=pairs, gallery_ids=pairs[::-1], **gallery)
-    # Pairs of neighbouring rows are one item, and no row finds itself.
+    # Pairs of neighboring rows are one item, and no row finds itself.
     assert without_own.scores == evaluate(rows, labels, ids=pairs, ks=(1,)).scores != found
 
 

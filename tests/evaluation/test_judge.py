@@ -31,7 +31,7 @@ def test_noise_listed_as_query_and_gallery_finds_nothing(encoder):
     judge = Judge(ks=(1,))
     found = judge(encoder, types.SimpleNamespace(test=test, gallery=turned), "test").evaluation
     assert found.scores["recall@1"] < 0.25
-    assert (found.neighbours.indices != 199 - np.arange(200)[:, None]).all()
+    assert (found.neighbors.indices != 199 - np.arange(200)[:, None]).all()
     alone = judge(encoder, types.SimpleNamespace(test=test, gallery=None), "test").evaluation
     assert alone.scores["recall@1"] == found.scores["recall@1"]
 

@@ -49,7 +49,7 @@ def test_reciprocal_rank_of_the_first_hit_within_the_table():
     np.testing.assert_array_equal(metrics.mean_reciprocal_rank(hits, [2, 1, 4]), [0.25, 1, 0])
 
 
-def test_lone_queries_are_nan_in_every_metric():
+def test_queries_without_positives_are_nan_in_every_metric():
     hits, relevant = np.concatenate([row(1, 2), row()]), np.array([2, 0])
     for values in (
         metrics.recall_at_k(hits, relevant, 2),
@@ -86,12 +86,12 @@ def test_long_tables_do_not_overflow():
 
 @pytest.mark.parametrize("metric", [metrics.r_precision, metrics.map_at_r])
 def test_refuses_a_table_shallower_than_r(metric):
-    with pytest.raises(ValueError, match="at least 11 neighbours deep; got 10"):
+    with pytest.raises(ValueError, match="at least 11 neighbors deep; got 10"):
         metric(row(1), [11])
 
 
 def test_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="at least 11 neighbours deep; got 10"):
+    with pytest.raises(ValueError, match="at least 11 neighbors deep; got 10"):
         metrics.recall_at_k(row(1), [1], 11)
     with pytest.raises(ValueError, match="got int64"):
         metrics.precision_at_1(row(1).astype(np.int64), [1])

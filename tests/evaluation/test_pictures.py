@@ -11,7 +11,7 @@ from metric_learning.evaluation.pictures import (
     distance_histograms,
     embedding_map,
     histograms,
-    neighbours,
+    neighbors,
     training_curves,
 )
 from metric_learning.evaluation.pictures.curves import _best, _series, _smoothed
@@ -20,16 +20,16 @@ from metric_learning.evaluation.pictures.embedding_map import _free_cells, plane
 
 def test_queries_are_spread_over_the_ranking():
     precision = np.linspace(0, 1, 101)
-    precision[50] = np.nan  # a lone query
+    precision[50] = np.nan  # a query without positives
     order = np.random.default_rng(0).permutation(101)
-    rows = neighbours.spread_queries(precision[order], 4)
+    rows = neighbors.spread_queries(precision[order], 4)
     np.testing.assert_allclose(precision[order][rows], [0.88, 0.63, 0.37, 0.12], atol=0.011)
-    assert len(neighbours.spread_queries(precision, 1000)) == 100
-    assert len(neighbours.spread_queries(np.full(3, np.nan), 5)) == 0
+    assert len(neighbors.spread_queries(precision, 1000)) == 100
+    assert len(neighbors.spread_queries(np.full(3, np.nan), 5)) == 0
 
 
 def test_queries_of_equal_precision_are_of_many_classes():
-    rows = neighbours.spread_queries(np.zeros(1000), 10)
+    rows = neighbors.spread_queries(np.zeros(1000), 10)
     assert rows.max() > 500 and rows.min() < 500 and len(set(rows // 100)) > 4
 
 

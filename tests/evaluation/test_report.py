@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from metric_learning.evaluation import evaluate, scores_table, write_report
-from metric_learning.evaluation.pictures import neighbour_gallery, neighbour_table
+from metric_learning.evaluation.pictures import neighbor_gallery, neighbor_table
 
 HISTORY = [
     {"step": step, "train/loss": 1 / step, "train/active_fraction": 0.5, "learning_rate": 0.1 / step}
@@ -53,7 +53,7 @@ def pixels_of(path):
 
 
 def number_of(pixels, color):
-    """How many pixels have exactly this colour."""
+    """How many pixels have exactly this color."""
     return int((pixels == [int(color[i : i + 2], 16) for i in (1, 3, 5)]).all(axis=-1).sum())
 
 
@@ -77,10 +77,10 @@ def test_draws_all_pictures(kind, embeddings, tmp_path, request):
         class_names=CAPTIONS,
         title="shapes $ \U0001f980 test",
     )
-    assert list(paths) == ["training_curves", "neighbours", "embedding_map", "distance_histograms"]
+    assert list(paths) == ["training_curves", "neighbors", "embedding_map", "distance_histograms"]
     for path in paths.values():
         assert_drawn(path)
-    assert (tmp_path / "new" / "report" / "neighbours.md").exists() == (kind == "texts")
+    assert (tmp_path / "new" / "report" / "neighbors.md").exists() == (kind == "texts")
     assert dict(matplotlib.rcParams) == before, "settings leak into the next run of a sweep"
 
 
@@ -97,17 +97,17 @@ def test_same_run_gives_the_same_pictures(images, embeddings, tmp_path):
         assert once[name].read_bytes() == again[name].read_bytes(), name
 
 
-def test_gallery_frames_right_and_wrong_neighbours(tmp_path):
-    """White images, so that coloured pixels are frames: 4 pixels around tiles of 88."""
+def test_gallery_frames_right_and_wrong_neighbors(tmp_path):
+    """White images, so that colored pixels are frames: 4 pixels around tiles of 88."""
     labels = np.array([0, 0, 0, 1, 1, 1])
     split = types.SimpleNamespace(inputs=np.full((6, 8, 8, 1), 255, np.uint8), labels=labels, captions=[""] * 6)
     frame = 88**2 - 80**2
-    # Two right neighbours and one wrong for every query of class 0; the others find only wrong ones.
+    # Two right neighbors and one wrong for every query of class 0; the others find only wrong ones.
     embeddings = np.array([0.0, 1, 2, 10, -10, 30])[:, None]
     found = evaluate(embeddings, labels, ks=(1,), distance="euclidean", keep=3)
-    right = int((labels[found.neighbours.indices] == labels[:, None]).sum())
+    right = int((labels[found.neighbors.indices] == labels[:, None]).sum())
     assert 6 <= right < 18
-    pixels = pixels_of(neighbour_gallery(tmp_path / "g.png", split, found.neighbours, found.per_query["map@r"]))
+    pixels = pixels_of(neighbor_gallery(tmp_path / "g.png", split, found.neighbors, found.per_query["map@r"]))
     assert number_of(pixels, "#1a8f4c") == pytest.approx(right * frame, rel=0.03)
     assert number_of(pixels, "#d4352c") == pytest.approx((18 - right) * frame, rel=0.03)
 
@@ -120,24 +120,24 @@ def test_gallery_shows_rows_of_the_searched_gallery(tmp_path):
         np.eye(2), queries.labels, gallery_embeddings=np.eye(2)[[0, 0, 1]], gallery_labels=gallery.labels, ks=(1,)
     )
     pixels = pixels_of(
-        neighbour_gallery(tmp_path / "g.png", queries, found.neighbours, found.per_query["map@r"], gallery=gallery)
+        neighbor_gallery(tmp_path / "g.png", queries, found.neighbors, found.per_query["map@r"], gallery=gallery)
     )
     assert number_of(pixels, "#0000c8") == 6 * 80**2
 
 
-def test_table_marks_wrong_neighbours_and_keeps_markup_out(tmp_path):
+def test_table_marks_wrong_neighbors_and_keeps_markup_out(tmp_path):
     split = types.SimpleNamespace(labels=np.array([0, 0, 1]), captions=["a|b", "*c*", "d\ne"])
     found = evaluate([[0.0], [1], [3]], split.labels, ks=(1,), distance="euclidean", keep=2)
-    neighbour_table(
+    neighbor_table(
         tmp_path / "t.png",
         split,
-        found.neighbours,
+        found.neighbors,
         found.per_query["map@r"],
         class_names=("zero", "one"),
-        title="Neighbours",
+        title="Neighbors",
     )
     text = (tmp_path / "t.md").read_text(encoding="utf-8")
-    assert text.startswith("# Neighbours\n\n2 queries")  # the lone query has nothing to find
+    assert text.startswith("# Neighbors\n\n2 queries")  # the query without positives has nothing to find
     assert "| \u2713 | 1.000 | \\*c\\* | zero |\n| \u2717 | 3.000 | d e | **one** |" in text
     assert "## a\\|b\n\nclass **zero**, AP 1.00" in text
     assert "| \u2713 | 1.000 | a\\|b | zero |" in text

@@ -8,7 +8,7 @@ from metric_learning.distances import DISTANCES as TRAINING_DISTANCES
 from metric_learning.distances import pairwise
 from metric_learning.evaluation.search import DISTANCES, Finder, search
 
-ABOVE_FLOAT32 = 2**24  # from here on float32 merges neighbouring integers
+ABOVE_FLOAT32 = 2**24  # from here on float32 merges neighboring integers
 
 
 def distance_by_hand(name, query, row):
@@ -78,7 +78,7 @@ def test_distances_are_those_of_training(name):
 @pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("block_size", [None, 1, 7])
 def test_ties_go_to_the_lower_row(name, block_size):
-    """Small integers: exact in float32, and nearly every neighbour is tied, also across the k-th
+    """Small integers: exact in float32, and nearly every neighbor is tied, also across the k-th
     place."""
     rng = np.random.default_rng(2)
     queries = rng.integers(-1, 2, size=(40, 4)).astype(np.float32)
@@ -124,7 +124,7 @@ def test_tells_rows_apart_that_lie_close_together(name):
     if name == "euclidean":
         np.testing.assert_array_equal(found.indices, indices)
         np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
-    else:  # normalising in float32 moves rows by 6e-8, and the angles are 1e-4
+    else:  # normalizing in float32 moves rows by 6e-8, and the angles are 1e-4
         assert (found.indices == indices).mean() > 0.98
         np.testing.assert_allclose(found.distances, distances, rtol=0.02)
 
@@ -136,7 +136,7 @@ def matrix_products(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["squared_euclidean", "cosine"])
-def test_rounding_of_matrix_products_hides_no_neighbour(name, matrix_products):
+def test_rounding_of_matrix_products_hides_no_neighbor(name, matrix_products):
     rng = np.random.default_rng(0)
     # Two far groups, so that no origin is near to both, and rows in them nearer than products of such lengths can tell.
     sides = np.where(np.arange(60) < 30, 1000.0, -1000.0)[:, None]

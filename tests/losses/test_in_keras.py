@@ -79,7 +79,7 @@ def test_a_saved_loss_keeps_its_miner(build, miner):
 
 
 def another(value):
-    """A setting near the given one; None for what has no neighbour."""
+    """A setting near the given one; None for what has no neighbor."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -96,7 +96,7 @@ def test_a_saved_loss_keeps_every_number_that_can_be_set(batch, loss, labels_for
         try:
             changed = rebuilt(loss, **{key: another(value)})
         except ValueError:
-            continue  # not every neighbour is a choice
+            continue  # not every neighbor is a choice
         again = saved_and_rebuilt(changed)
         assert again.get_config()[key] == changed.get_config()[key] == another(value)
         np.testing.assert_allclose(

@@ -41,7 +41,7 @@ def test_without_labels_every_row_is_its_own_class(batch, agrees, scale):
 
 
 @scales
-def test_views_are_recognised_among_views(batch, bank, agrees, scale):
+def test_views_are_recognized_among_views(batch, bank, agrees, scale):
     def expected(rows):
         return oracle(rows, batch.labels, bank.embeddings, bank.labels, scale=scale)
 

@@ -14,7 +14,7 @@ def cosine(x, y):
 
 
 def walked(nodes, walk, temperature):
-    """Where walks from each node end: (1 - walk) times the sum of the powers of the normalised graph."""
+    """Where walks from each node end: (1 - walk) times the sum of the powers of the normalized graph."""
     size = len(nodes)
     edges = np.zeros((size, size))
     for i in range(size):

@@ -1,4 +1,4 @@
-"""NCA and the soft nearest neighbour loss against loops over the neighbours that an anchor may draw."""
+"""NCA and the soft nearest neighbor loss against loops over the neighbors that an anchor may draw."""
 
 import math
 
@@ -19,7 +19,7 @@ def distance_of(x, y, distance):
 
 
 def oracle(rows, positives, negatives, refs=None, *, scale=1.0, logarithm=False, distance="squared_euclidean"):
-    """One value per anchor, from the chance that it draws a neighbour of its class; the mean over those that can."""
+    """One value per anchor, from the chance that it draws a neighbor of its class; the mean over those that can."""
     refs = rows if refs is None else refs
     values, counted = np.zeros(len(rows)), 0
     for a, row in enumerate(rows):
@@ -90,7 +90,7 @@ def test_a_selected_pair_counts_once_however_often_it_was_selected(batch, every_
 
 
 @options
-def test_a_memory_bank_gives_the_neighbours(batch, bank, every_pair, agrees, loss, arguments):
+def test_a_memory_bank_gives_the_neighbors(batch, bank, every_pair, agrees, loss, arguments):
     expected = oracle_of(loss, arguments, *every_pair(batch.labels, bank.labels), bank.embeddings)
     references = {"ref_labels": bank.labels, "ref_embeddings": bank.embeddings}
     agrees(loss(**arguments), expected, *batch, **references)
@@ -114,7 +114,7 @@ def test_one_near_positive_is_enough():
 
 
 def test_the_temperature_learns_to_fit_what_is_near():
-    """Where the nearest neighbour is right and the far ones are wrong, a lower temperature is better."""
+    """Where the nearest neighbor is right and the far ones are wrong, a lower temperature is better."""
     loss = SoftNearestNeighbor(temperature=1.0, learnable=True)
     (number,) = loss.layers[0].trainable_variables
     with tf.GradientTape() as tape:

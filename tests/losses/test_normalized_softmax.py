@@ -1,4 +1,4 @@
-"""The normalised softmax against a loop over rows and classes, in float64."""
+"""The normalized softmax against a loop over rows and classes, in float64."""
 
 import math
 

@@ -179,7 +179,7 @@ def test_nt_xent_does_not_saturate():
         assert tf.norm(tf.convert_to_tensor(tape.gradient(value, rows))) > 0.5 / temperature
 
 
-def test_the_weights_of_decoupled_pairs_have_mean_one_and_favour_the_far():
+def test_the_weights_of_decoupled_pairs_have_mean_one_and_favor_the_far():
     """Two pairs of cosine 1 and 0, sigma = 1, T = 1: w = 2 - 2 / (1 + 1/e), and 2 - 2 / (1 + e)."""
     rows = np.eye(4)[[0, 0, 1, 2]]
     values = DecoupledContrastive(temperature=1.0, sigma=1.0).call([0, 0, 1, 1], rows)

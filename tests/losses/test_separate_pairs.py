@@ -184,7 +184,7 @@ def test_equal_similarities_have_no_variance_wherever_they_are():
 
 
 def test_it_can_be_added_to_another_loss(batch):
-    """A regulariser is used in a sum, which is per anchor, and its gradient adds up."""
+    """A regularizer is used in a sum, which is per anchor, and its gradient adds up."""
     labels, rows = batch
     first, second = Contrastive(), ThresholdConsistentMargin()
 

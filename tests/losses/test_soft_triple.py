@@ -1,4 +1,4 @@
-"""SoftTriple against a loop over rows, classes and centres, in float64."""
+"""SoftTriple against a loop over rows, classes and centers, in float64."""
 
 import math
 
@@ -64,7 +64,7 @@ def test_every_hyperparameter_changes_the_value(classes, learned):
     assert len(np.unique(np.round(values, 3))) == len(ARGUMENTS)
 
 
-def test_merged_centres_cost_no_penalty_and_have_a_finite_gradient(learned):
+def test_merged_centers_cost_no_penalty_and_have_a_finite_gradient(learned):
     loss = learned(SoftTriple, vectors_per_class=4)
     loss.layers[0].vectors.assign(np.repeat(np.eye(6, 3) + 0.1, 4, axis=0))
     with tf.GradientTape() as tape:
@@ -77,7 +77,7 @@ def test_merged_centres_cost_no_penalty_and_have_a_finite_gradient(learned):
 
 def test_by_hand(learned):
     loss = learned(SoftTriple, margin=0.1, scale=2.0, penalty=0.6, vectors_per_class=2)
-    # Cosines .6, .8, 0, 0, -1, 0 with the row (6, 8, 0), both centres being one, but for the class of index 2: there
+    # Cosines .6, .8, 0, 0, -1, 0 with the row (6, 8, 0), both centers being one, but for the class of index 2: there
     # they are opposite, at distance 2.
     vectors = np.repeat([[1, 0, 0], [0, 3, 0], [0, 0, 1], [0, 0, -1], [-0.3, -0.4, 0], [0, 0, 2]], 2, axis=0)
     vectors[5] = [0, 0, -3]

@@ -1,4 +1,4 @@
-"""Sub-centre ArcFace against a loop over rows, classes and their vectors, in float64."""
+"""Sub-center ArcFace against a loop over rows, classes and their vectors, in float64."""
 
 import math
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from miners.draws import uniform, uniform_like
 
 
-def test_numbers_are_even_and_neighbours_independent():
+def test_numbers_are_even_and_neighbors_independent():
     numbers = uniform([300, 200], 1, 2).numpy()
     assert numbers.dtype == np.float32 and numbers.shape == (300, 200)
     assert 0.0 <= numbers.min() < 1e-3 and 1.0 - 1e-3 < numbers.max() < 1.0

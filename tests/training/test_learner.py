@@ -18,7 +18,7 @@ from metric_learning.training import Learner, warmup_cosine
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (24, 8, 8, 3)).astype(np.uint8)
-LABELS = np.repeat(np.arange(8) + 2**24, 3)  # float32 would merge neighbours
+LABELS = np.repeat(np.arange(8) + 2**24, 3)  # float32 would merge neighbors
 
 
 class ScaledTriplet(losses.Triplet):

@@ -19,11 +19,11 @@ CLASSES = 6
 
 @pytest.fixture
 def split():
-    """Six easy classes of ten images each: a class is a colour."""
+    """Six easy classes of ten images each: a class is a color."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat(np.arange(CLASSES) + 2**24, 10))
-    colours = rng.integers(0, 256, (CLASSES, 1, 1, 3))
-    images = colours[labels - 2**24] + rng.integers(-20, 20, (60, 8, 8, 3))
+    colors = rng.integers(0, 256, (CLASSES, 1, 1, 3))
+    images = colors[labels - 2**24] + rng.integers(-20, 20, (60, 8, 8, 3))
     return Split(images.clip(0, 255).astype(np.uint8), labels, ("",) * 60)
 
 
@@ -40,7 +40,7 @@ def plan_of(split):
 
 
 class Jitter:
-    """The least augmentation: as many grey levels darker as the random number says."""
+    """The least augmentation: as many gray levels darker as the random number says."""
 
     num_randoms = 1
 

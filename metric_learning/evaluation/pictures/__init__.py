@@ -6,5 +6,5 @@ from metric_learning.evaluation.pictures.embedding_map import embedding_map as e
 from metric_learning.evaluation.pictures.histograms import (
     distance_histograms as distance_histograms,
 )
-from metric_learning.evaluation.pictures.neighbours import neighbour_gallery as neighbour_gallery
-from metric_learning.evaluation.pictures.neighbours import neighbour_table as neighbour_table
+from metric_learning.evaluation.pictures.neighbors import neighbor_gallery as neighbor_gallery
+from metric_learning.evaluation.pictures.neighbors import neighbor_table as neighbor_table

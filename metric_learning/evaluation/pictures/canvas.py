@@ -1,4 +1,4 @@
-"""What all pictures share: colours, figures without global state, text that any font can draw,
+"""What all pictures share: colors, figures without global state, text that any font can draw,
 image tiles."""
 
 import functools
@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike
 from PIL import Image
 
-INK, GREY, PALE = "#1d2433", "#7a8394", "#e6e9ef"
+INK, GRAY, PALE = "#1d2433", "#7a8394", "#e6e9ef"
 RIGHT, WRONG = (
     "#1a8f4c",
     "#d4352c",
@@ -71,8 +71,8 @@ def save(figure: Figure, path: str | Path) -> Path:
 def tidy(axes: Axes, xlabel: str, title: str) -> None:
     """A plain frame with a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=GREY, labelcolor=INK, labelsize=9)
+    axes.spines[["left", "bottom"]].set_color(GRAY)
+    axes.tick_params(colors=GRAY, labelcolor=INK, labelsize=9)
     axes.grid(color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel(legible(xlabel), color=INK, fontsize=10)
@@ -85,7 +85,7 @@ def heading(figure: Figure, title: str, subtitle: str) -> None:
     left = 16 / (figure.get_figwidth() * _DOTS_PER_INCH)
     for text, size, weight, color, y in (
         (title, 15, "bold", INK, 14),
-        (subtitle, 10, "normal", GREY, 42),
+        (subtitle, 10, "normal", GRAY, 42),
     ):
         figure.text(
             left,
@@ -140,7 +140,7 @@ def tile(image: ArrayLike, size: int) -> np.ndarray:
     """An image of any size as [size, size, 3] uint8, its sides kept in proportion, on white.
 
     Args:
-        image: uint8 [height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels.
+        image: uint8 [height, width, channels] with 1 (gray), 3 (RGB) or 4 (RGBA) channels.
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] not in (1, 3, 4) or image.dtype != np.uint8:

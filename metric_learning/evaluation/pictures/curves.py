@@ -79,7 +79,7 @@ def training_curves(
             if keys[0] == "train/active_fraction":
                 axes.set_ylim(-0.03, 1.03)
         if best:
-            axes.axvline(best[0], color=canvas.GREY, linewidth=1, linestyle=(0, (4, 3)))
+            axes.axvline(best[0], color=canvas.GRAY, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_xlim(left=min(0, axes.get_xlim()[0]))
     last_step = max(steps[-1] for steps, _ in series.values())
     canvas.heading(
@@ -122,9 +122,9 @@ def _draw_training(axes, steps, values, smooth):
 
 
 def _smoothed(values, span):
-    """Moving average under a bell of standard deviation `span`, cut and renormalised at the ends.
+    """Moving average under a bell of standard deviation `span`, cut and renormalized at the ends.
 
-    Centred, so that unlike an exponential average it does not lag behind a falling loss.
+    Centered, so that unlike an exponential average it does not lag behind a falling loss.
     """
     reach = min(len(values) - 1, math.ceil(3 * span))
     bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / span) ** 2)

@@ -11,7 +11,7 @@ from metric_learning.evaluation.pictures import canvas
 from metric_learning.types import Items
 
 _SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
-_FEW = 20  # up to so many classes get a colour each and a legend
+_FEW = 20  # up to so many classes get a color each and a legend
 _PALETTE = (
     "#2c6fbb #e08a1e #1a8f4c #d4352c #7b519d #8c6d31 #c2467d #5b6b7f #a3a83b #2a9d9d "
     "#89b4e8 #f4bd7a #86cfa0 #f09490 #bfa0d8 #c9b383 #e9a3c4 #a7b3c2 #cdd186 #8fd3d3"
@@ -36,7 +36,7 @@ def embedding_map(
             as images.
         embeddings: [n, D] of the split.
         class_names: name of each label; the caption of a class's first item when None.
-        distance: rows are normalised first for "cosine".
+        distance: rows are normalized first for "cosine".
         title: names data, split and scores.
         limit: items shown, chosen by `whole_classes`.
 
@@ -60,7 +60,7 @@ def embedding_map(
         title,
         f"t-SNE of {len(shown):,} of {len(split.labels):,} embeddings, {len(present):,} of "
         f"{len(np.unique(split.labels)):,} classes.  Near means alike; directions mean nothing.  "
-        + ("Images are moved to a free cell nearby." if is_image else "Classes share 20 colours."),
+        + ("Images are moved to a free cell nearby." if is_image else "Classes share 20 colors."),
     )
 
     def name(label):
@@ -110,22 +110,22 @@ def plane(embeddings: np.ndarray, distance: str) -> np.ndarray:
     if distance == "cosine":
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         embeddings = embeddings / np.where(lengths > 0, lengths, 1)
-    centred = np.asarray(embeddings - embeddings.mean(axis=0), np.float64)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    sizes[len(centred[0]) :] = 0
-    components = np.zeros((len(centred), 2))
+    centered = np.asarray(embeddings - embeddings.mean(axis=0), np.float64)
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
+    sizes[len(centered[0]) :] = 0
+    components = np.zeros((len(centered), 2))
     components[:, : min(2, len(sizes))] = (left * sizes)[:, :2]
     # Too few items, no more than two dimensions, or a collapsed encoder, whose spread t-SNE would
     # divide by.
-    if len(centred) < 10 or np.count_nonzero(sizes > 1e-6 * max(1e-30, np.abs(embeddings).max())) <= 2:
+    if len(centered) < 10 or np.count_nonzero(sizes > 1e-6 * max(1e-30, np.abs(embeddings).max())) <= 2:
         return components
     components *= 1e-4 / components[:, 0].std()
     from sklearn.manifold import TSNE  # takes a second, which those who only search need not wait
 
-    tsne = TSNE(init=components, perplexity=min(12, (len(centred) - 1) / 3), max_iter=600, random_state=0)
+    tsne = TSNE(init=components, perplexity=min(12, (len(centered) - 1) / 3), max_iter=600, random_state=0)
     # Its threads wait for each other in busy loops: one is faster wherever anything else runs.
     with threadpool_limits(1):
-        return tsne.fit_transform(centred.astype(np.float32)).astype(np.float64)
+        return tsne.fit_transform(centered.astype(np.float32)).astype(np.float64)
 
 
 def _relative(points):
@@ -160,7 +160,7 @@ def _draw_thumbnails(axes, images, points, frames):
 
 
 def _draw_legend(axes, entries):
-    """Names and colours of a few classes, on the strip to the right of the map."""
+    """Names and colors of a few classes, on the strip to the right of the map."""
     for line, (name, color) in enumerate(entries):
         y = _TOP + 40 + 30 * line
         axes.scatter([_SIDE + 14], [y], s=110, marker="s", color=color, linewidths=0)

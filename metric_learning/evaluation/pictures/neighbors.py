@@ -1,4 +1,4 @@
-"""Queries and their nearest neighbours, wrong ones marked: images as a gallery, texts as a
+"""Queries and their nearest neighbors, wrong ones marked: images as a gallery, texts as a
 table."""
 
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metric_learning.evaluation.pictures import canvas
-from metric_learning.evaluation.search import Neighbours
+from metric_learning.evaluation.search import Neighbors
 from metric_learning.types import Items
 
 _TILE, _GAP, _CAPTION, _NAMES = 88, 12, 28, 190  # pixels
@@ -19,7 +19,7 @@ def spread_queries(average_precision: np.ndarray, count: int) -> np.ndarray:
     picked.
 
     Args:
-        average_precision: [n], NaN for lone queries, which have nothing to find and are left out.
+        average_precision: [n], NaN for queries without positives, which have nothing to find and are left out.
         count: fewer come back if there are fewer.
 
     Returns:
@@ -34,10 +34,10 @@ def spread_queries(average_precision: np.ndarray, count: int) -> np.ndarray:
     return rows[((np.arange(count) + 0.5) * len(rows) / max(count, 1)).astype(np.int64)]
 
 
-def neighbour_gallery(
+def neighbor_gallery(
     path: str | Path,
     split: Items,
-    neighbours: Neighbours,
+    neighbors: Neighbors,
     average_precision: np.ndarray,
     *,
     gallery: Items | None = None,
@@ -45,14 +45,14 @@ def neighbour_gallery(
     title: str = "",
     num_queries: int = 12,
 ) -> Path:
-    """Draws image queries, each with its nearest neighbours: green if of the same class, red with a
+    """Draws image queries, each with its nearest neighbors: green if of the same class, red with a
     caption if not.
 
     Args:
         path: of the PNG.
         split: the queries: anything with `inputs` (uint8 [n, h, w, 1|3|4]), `labels` [n] and
             `captions` [n].
-        neighbours: `Neighbours` of all of them, [n, k] each; k of 8 fills the page.
+        neighbors: `Neighbors` of all of them, [n, k] each; k of 8 fills the page.
         average_precision: [n], per_query["map@r"] of the evaluation; decides which queries are
             shown.
         gallery: what was searched; `split` itself when None.
@@ -65,7 +65,7 @@ def neighbour_gallery(
     """
     gallery = split if gallery is None else gallery
     rows = spread_queries(average_precision, num_queries)
-    depth = neighbours.indices.shape[1]
+    depth = neighbors.indices.shape[1]
     top, row_height = 108, _TILE + _CAPTION + 10
     width = max(_NAMES + (depth + 1) * (_TILE + _GAP) + 50, 900)
     figure, axes = canvas.blank_page(width, top + len(rows) * row_height + 10)
@@ -83,17 +83,17 @@ def neighbour_gallery(
             top - 14,
             rank + 1,
             ha="center",
-            color=canvas.GREY,
+            color=canvas.GRAY,
         )
-    canvas.write(axes, _NAMES + _TILE / 2, top - 14, "query", ha="center", color=canvas.GREY)
+    canvas.write(axes, _NAMES + _TILE / 2, top - 14, "query", ha="center", color=canvas.GRAY)
 
     for place, row in enumerate(rows):
         y = top + place * row_height
         for line, text in enumerate(canvas.legible_lines(split.captions[row], 22, 3)):
             canvas.write(axes, 16, y + 22 + 16 * line, text, size=9.5, weight="bold")
-        canvas.write(axes, 16, y + _TILE - 8, f"AP {average_precision[row]:.2f}", size=9, color=canvas.GREY)
+        canvas.write(axes, 16, y + _TILE - 8, f"AP {average_precision[row]:.2f}", size=9, color=canvas.GRAY)
         _draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
-        for rank, found in enumerate(neighbours.indices[row]):
+        for rank, found in enumerate(neighbors.indices[row]):
             x = first + rank * (_TILE + _GAP)
             if gallery.labels[found] == split.labels[row]:
                 _draw_tile(axes, gallery.inputs[found], x, y, canvas.RIGHT)
@@ -120,10 +120,10 @@ def _draw_tile(axes, image, x, y, color):
     )
 
 
-def neighbour_table(
+def neighbor_table(
     path: str | Path,
     split: Items,
-    neighbours: Neighbours,
+    neighbors: Neighbors,
     average_precision: np.ndarray,
     *,
     gallery: Items | None = None,
@@ -131,14 +131,14 @@ def neighbour_table(
     title: str = "",
     num_queries: int = 12,
 ) -> Path:
-    """Writes text queries and their nearest neighbours as Markdown (`path` with .md) and draws them
+    """Writes text queries and their nearest neighbors as Markdown (`path` with .md) and draws them
     (.png).
 
     Args:
         path: of the PNG; the Markdown goes beside it.
         split: the queries: anything with `labels` [n] and `captions` [n], the texts.
         class_names: name of each label; labels are shown as numbers when None.
-        neighbours, average_precision, gallery, title, num_queries: see `neighbour_gallery`.
+        neighbors, average_precision, gallery, title, num_queries: see `neighbor_gallery`.
 
     Returns:
         The path of the PNG.
@@ -153,7 +153,7 @@ def neighbour_table(
                 gallery.captions[found],
                 gallery.labels[found],
             )
-            for found, distance in zip(neighbours.indices[row], neighbours.distances[row], strict=True)
+            for found, distance in zip(neighbors.indices[row], neighbors.distances[row], strict=True)
         ]
         cards.append((split.captions[row], split.labels[row], float(average_precision[row]), answers))
 
@@ -183,10 +183,10 @@ def _markdown(cards, name, title):
             f"class **{_cell(name(label))}**, AP {precision:.2f}",
             "",
         ]
-        lines += ["| | distance | neighbour | class |", "|---|---|---|---|"]
-        for right, distance, neighbour, other in answers:
+        lines += ["| | distance | neighbor | class |", "|---|---|---|---|"]
+        for right, distance, neighbor, other in answers:
             mark, cell = ("\u2713", _cell(name(other))) if right else ("\u2717", f"**{_cell(name(other))}**")
-            lines.append(f"| {mark} | {distance:.3f} | {_cell(neighbour)} | {cell} |")
+            lines.append(f"| {mark} | {distance:.3f} | {_cell(neighbor)} | {cell} |")
     return "\n".join(lines) + "\n"
 
 
@@ -197,7 +197,7 @@ def _cell(text):
 
 
 def _drawn_cards(cards, name, title):
-    """Two columns of cards: the query above its neighbours."""
+    """Two columns of cards: the query above its neighbors."""
     depth = max((len(card[3]) for card in cards), default=0)
     height = (depth + 2) * _LINE + 22
     top, rows = 84, (len(cards) + 1) // 2
@@ -213,26 +213,26 @@ def _drawn_cards(cards, name, title):
         )
         canvas.write(axes, x + 8, y + 11, canvas.legible(text, 70), size=9, weight="bold")
         about = canvas.legible(f"class: {name(label)}", 74)
-        canvas.write(axes, x + 8, y + 28, about, size=8, color=canvas.GREY)
+        canvas.write(axes, x + 8, y + 28, about, size=8, color=canvas.GRAY)
         canvas.write(
             axes,
             x + _CARD - 22,
             y + 28,
             f"AP {precision:.2f}",
             size=8,
-            color=canvas.GREY,
+            color=canvas.GRAY,
             ha="right",
         )
-        for line, (right, distance, neighbour, other) in enumerate(answers):
+        for line, (right, distance, neighbor, other) in enumerate(answers):
             height_here, color = y + (2.7 + line) * _LINE, canvas.RIGHT if right else canvas.WRONG
             mark = "\u2713" if right else "\u2717"
             canvas.write(axes, x + 8, height_here, mark, size=9, weight="bold", color=color)
-            canvas.write(axes, x + 26, height_here, f"{distance:.2f}", size=8, color=canvas.GREY)
+            canvas.write(axes, x + 26, height_here, f"{distance:.2f}", size=8, color=canvas.GRAY)
             canvas.write(
                 axes,
                 x + 60,
                 height_here,
-                canvas.legible(neighbour, 62 if not right else 90),
+                canvas.legible(neighbor, 62 if not right else 90),
                 size=8,
             )
             if not right:
