@@ -135,7 +135,7 @@ def run(experiment: Callable[..., Any], cfg: DictConfig) -> Any:
     except Exception as error:
         began = (folder / LAST).exists() and not taken
         if not began:
-            remove_what_hydra_wrote(folder, hydra_config.output_subdir)
+            remove_what_was_written(folder, hydra_config.output_subdir)
         if began and isinstance(error, OSError):
             error.add_note(f"; once that is mended, go on with: python train.py resume={folder}")
         # After training began, an error is hardly in the input, unless it is of numbers or files.
@@ -220,8 +220,13 @@ def shipped(overrides: list[str]) -> DictConfig:
         return hydra.compose("config", choices)
 
 
-def remove_what_hydra_wrote(folder: pathlib.Path, output_subdir: str | None) -> None:
+def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> None:
     """Leaves nothing of a run that never began, and touches nothing that was there before."""
+    claimed = claims.get(folder)
+    if (
+        isinstance(claimed, Claim) and claimed.found_empty and claimed.path.name == ".lock"
+    ):  # not one of several workers
+        shutil.rmtree(folder, ignore_errors=True)
     if output_subdir is not None:
         shutil.rmtree(folder / output_subdir, ignore_errors=True)
     for empty in (folder / ".hydra", folder):

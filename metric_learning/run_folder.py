@@ -45,12 +45,16 @@ class Claim:
         folder: there already.
         name: of the lock file in it; each worker of a cluster has its own.
 
+    Attributes:
+        found_empty: whether nothing was in the folder, so that all that comes into it is this process' own.
+
     Raises:
         ValueError: another process has it.
     """
 
     def __init__(self, folder: str | pathlib.Path, name: str = ".lock") -> None:
         self.path = pathlib.Path(folder) / name
+        self.found_empty = not any(self.path.parent.iterdir())
         self.file = self.path.open("a+", encoding="utf-8")
         try:
             if fcntl is not None:
