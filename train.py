@@ -38,9 +38,10 @@ def experiment(cfg, folder, resume):
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
-    from metric_learning.run_folder import environment, in_one_move, write_json, write_whole
+    from metric_learning.run_folder import environment
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
+    from metric_learning.whole_files import in_one_move, write_json, write_whole
 
     started = time.perf_counter()
     strategy = build(cfg.strategy)

@@ -1,6 +1,7 @@
-"""The manners of the command line: what runs are called, and how wrong input is answered, in one line.
+"""The manners of the command line: what runs and their folders are called, and how they end.
 
-The only file of the library that knows Hydra. `train.py` gives `start` its `hydra.main`, which gives `run` the story.
+With `answers.py` the only file of the library that knows Hydra. `train.py` gives `start` its `hydra.main`, which gives
+`run` the story.
 """
 
 import contextlib
@@ -9,7 +10,6 @@ import json
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import signal
 import sys
@@ -20,24 +20,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from metric_learning.run_folder import Claim, new_folder, write_whole
+from metric_learning.answers import KNOWN_ERRORS, answer, shipped
+from metric_learning.run_folder import Claim, new_folder
 from metric_learning.settings import check_settings, check_targets
+from metric_learning.whole_files import write_whole
 
-CONF = pathlib.Path(__file__).parent.with_name("conf")
 LAST = pathlib.PurePath("checkpoints", "last.npz")
 FAILURE = "failure.txt"
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR" in os.environ
-KNOWN_ERRORS = (ValueError, ArithmeticError, OSError, hydra.errors.HydraException, OmegaConfBaseException)
-# What else must be installed for an option that a Hydra plugin brings.
-PLUGINS = {"optuna": '-c constraints.txt -e ".[sweep]"', "submitit_slurm": "hydra-submitit-launcher"}
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
 claims: dict[pathlib.Path, Any] = {}  # Claim, or the ValueError that says why there is none
 
@@ -169,6 +164,14 @@ def note_failure(folder: pathlib.Path, error: BaseException) -> None:
 class Sweep(Callback):
     """Says at the end of a sweep how many of its runs failed; with 1 as the exit code unless a search goes by that."""
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        if config.hydra.sweeper._target_.endswith("OptunaSweeper"):
+            from optuna.samplers import GridSampler
+
+            # After the last point of a grid it stops an `optimize` that Hydra's sweeper never called, which raises. The
+            # sweeper forgives that, but not where the last run failed, and would end without its results.
+            GridSampler.after_trial = lambda *_: None
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         folder = pathlib.Path(config.hydra.sweep.dir)
         failed = sorted(folder.glob(f"*/{FAILURE}"), key=lambda path: (len(path.parent.name), path.parent.name))
@@ -207,25 +210,11 @@ def load(file: str | pathlib.Path, trusted: Iterable[str] = ()) -> DictConfig:
     return cfg
 
 
-def shipped(overrides: list[str]) -> DictConfig:
-    """The configuration with the same options, and no setting changed.
-
-    Args:
-        overrides: of the command line; those that choose options count.
-    """
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    choices: list[Any] = [each.input_line for each in parsed if (CONF / each.key_or_group).is_dir() or each.package]
-    begun = GlobalHydra.instance().is_initialized()
-    with contextlib.nullcontext() if begun else hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return hydra.compose("config", choices)
-
-
 def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> None:
     """Leaves nothing of a run that never began, and touches nothing that was there before."""
     claimed = claims.get(folder)
-    if (
-        isinstance(claimed, Claim) and claimed.found_empty and claimed.path.name == ".lock"
-    ):  # not one of several workers
+    # The lock of one of several workers is named after it; a folder that others write to is not this one's to remove.
+    if isinstance(claimed, Claim) and claimed.found_empty and claimed.path.name == ".lock":
         shutil.rmtree(folder, ignore_errors=True)
     if output_subdir is not None:
         shutil.rmtree(folder / output_subdir, ignore_errors=True)
@@ -234,69 +223,8 @@ def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> 
             empty.rmdir()
 
 
-def choices_beside(key: str) -> str:
-    """The settings that stand where `key` would stand; other mistakes may wait in the other overrides."""
-    parent = key.rpartition(".")[0]
-    GlobalHydra.instance().clear()
-    cfg = shipped([word.partition(",")[0] for word in sys.argv[1:] if (CONF / word.partition("=")[0]).is_dir()])
-    settings = OmegaConf.select(cfg, parent) if parent else cfg
-    if not OmegaConf.is_dict(settings):
-        return f"neither is {parent}"
-    names = ", ".join(str(name) for name in settings if name != "_target_")
-    return f"{parent} has {names}" if parent else f"there are {names}"
-
-
 def stop_if_input_was_wrong(error: BaseException) -> None:
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
     if isinstance(error, KNOWN_ERRORS) and not SHOW_TRACEBACK and not getattr(error, "came_late", False):
         print("train.py: error:", answer(error), file=sys.stderr)
         sys.exit(2)
-
-
-def answer(error: BaseException) -> str:
-    """One line about an error, for whoever gave the input."""
-    notes = "".join(getattr(error, "__notes__", ()))
-    if isinstance(error, hydra.errors.InstantiationException) and error.__cause__ is not None:
-        part = isinstance(error.__cause__, TypeError) and re.search(r"full_key: (\S+)", str(error))
-        error = ValueError(f"{part[1]}: {error.__cause__}") if part else error.__cause__
-    if isinstance(error, OmegaConfBaseException) and isinstance(error.__cause__, OSError):
-        error = error.__cause__
-    text = str(error)
-    misspelled = re.match("Could not override '([^']+)'", text)
-    ambiguous = re.match("Ambiguous value for argument '(.*)'\n", text)
-    if isinstance(error, hydra.errors.OverrideParseException):
-        text = in_quotes(error.override)
-    elif ambiguous:
-        text = f"{in_quotes(ambiguous[1])}, or -m to run with each"
-    elif misspelled:
-        text = f"{misspelled[1]} is no setting; {choices_beside(misspelled[1])}"
-    elif text.startswith("Config group override must be"):
-        text = no_option(sys.argv[1:]) or text
-    elif isinstance(error, hydra.errors.MissingConfigException) and error.options:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        text = f"{group} must be one of {', '.join(error.options)}; got {option!r}"
-        if group in ("hydra/launcher", "hydra/sweeper"):
-            package = PLUGINS.get(option, f"hydra-{option.split('_')[0]}-{group.rpartition('/')[2]}")
-            text += f"; if it is one of Hydra's, it comes with: pip install {package}"
-    return " ".join(text.split()) + notes
-
-
-def no_option(words: Sequence[str]) -> str | None:
-    """The options of the first group that is given none of them but, say, null, which Hydra does not name."""
-    for group, _, value in (word.lstrip("+").partition("=") for word in words if "(" not in word):
-        options = sorted(path.stem for path in (CONF / group.partition("@")[0]).glob("*.yaml"))
-        wrong = [choice for choice in value.split(",") if options and choice not in options]
-        if wrong:
-            return f"{group} must be one of {', '.join(options)}; got {wrong[0]}"
-    return None
-
-
-def in_quotes(override: str) -> str:
-    """What to type instead of an override with characters that mean something to Hydra."""
-    key, is_setting, value = override.partition("=")
-    for quote in ('"', "'") if is_setting else ():
-        proposal = f"{key}={quote}{value}{quote}"
-        with contextlib.suppress(hydra.errors.HydraException):
-            if OverridesParser.create().parse_overrides([proposal])[0].value() == value:
-                return f"{override} has characters that need quotes; write {shlex.quote(proposal)}"
-    return f'{override} cannot be read; expected key=value, with values such as 0.1, [1,2] or "any text" in quotes'

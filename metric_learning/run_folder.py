@@ -1,15 +1,13 @@
-"""What a run leaves in its folder besides pictures and checkpoints: plain, whole, readable files."""
+"""The folder of a run: a new one, one that is kept from others, and the circumstances that are noted in it."""
 
 import contextlib
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from typing import Any
 
 fcntl: types.ModuleType | None
@@ -55,55 +53,39 @@ class Claim:
     def __init__(self, folder: str | pathlib.Path, name: str = ".lock") -> None:
         self.path = pathlib.Path(folder) / name
         self.found_empty = not any(self.path.parent.iterdir())
-        self.file = self.path.open("a+", encoding="utf-8")
-        try:
-            if fcntl is not None:
-                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.file.seek(0)
-            owner = self.file.read()
+        self.file = self._locked()
+        while not self._is_in_the_folder():  # whoever had it before took the file away between opening and locking
             self.file.close()
-            raise ValueError(f"{folder} is in use by process {owner}; wait for its end, or choose another") from None
-        except OSError:  # a file system without locks
-            pass
+            self.file = self._locked()
         self.file.truncate(0)
         self.file.write(str(os.getpid()))
         self.file.flush()
+
+    def _locked(self):
+        file = self.path.open("a+", encoding="utf-8")
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read()
+            file.close()
+            folder = self.path.parent
+            raise ValueError(f"{folder} is in use by process {owner}; wait for its end, or choose another") from None
+        except OSError:  # a file system without locks
+            pass
+        return file
+
+    def _is_in_the_folder(self):
+        try:
+            return os.path.samestat(os.fstat(self.file.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Leaves the folder to others, and no trace."""
         self.path.unlink(missing_ok=True)
         self.file.close()
-
-
-def write_json(path: str | pathlib.Path, data: Any) -> None:
-    """Writes plain data as JSON, see `write_whole`."""
-    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_whole(path: str | pathlib.Path, text: str) -> None:
-    """Writes a text file in one move, see `in_one_move`.
-
-    UTF-8 on every machine; of a file name that is not, as the system hands it over, escapes stand for the odd bytes.
-    """
-    with in_one_move(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-@contextlib.contextmanager
-def in_one_move(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a path to write a file to that then takes the place of `path`: complete, or what was there before stays.
-
-    It lies beside `path` and ends as `path` does, which is how Keras and others tell formats.
-    """
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)  # half a file on a full disk, which would keep it full
-        raise
 
 
 def environment(**facts: Any) -> dict[str, Any]:

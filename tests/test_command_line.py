@@ -1,6 +1,7 @@
-"""What is left of a run that never began: nothing of its own, and all that was there before."""
+"""What is left of a run that never began, and how a sweep ends."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from metric_learning import command_line
 
@@ -45,3 +46,28 @@ def test_the_files_of_other_workers_stay(tmp_path, claimed, monkeypatch):
     (folder / "config.yaml").touch()
     command_line.remove_what_was_written(folder, ".hydra")
     assert (folder / "config.yaml").exists()
+
+
+def test_a_grid_goes_on_to_its_results_when_its_last_run_fails(monkeypatch):
+    optuna = pytest.importorskip("optuna")
+    # Kept, to be put back: the callback changes it for the whole process.
+    monkeypatch.setattr(optuna.samplers.GridSampler, "after_trial", optuna.samplers.GridSampler.after_trial)
+
+    def search():
+        study = optuna.create_study(sampler=optuna.samplers.GridSampler({"margin": [0.1, 0.2]}), direction="maximize")
+        for value in (0.5, None):  # None: it failed
+            trial = study.ask()
+            trial.suggest_categorical("margin", [0.1, 0.2])
+            state = optuna.trial.TrialState.COMPLETE if value else optuna.trial.TrialState.FAIL
+            try:
+                study.tell(trial, value, state)
+            except RuntimeError:
+                if value is None:  # the one that Hydra's sweeper does not forgive
+                    raise
+        return study.best_value
+
+    with pytest.raises(RuntimeError, match="Study.stop"):
+        search()
+    sweeper = {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"}
+    command_line.Sweep().on_multirun_start(OmegaConf.create({"hydra": {"sweeper": sweeper}}))
+    assert search() == 0.5

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from metric_learning.run_folder import write_json, write_whole
+from metric_learning.whole_files import write_json, write_whole
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [

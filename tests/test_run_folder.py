@@ -1,35 +1,23 @@
-"""Files of a run appear complete, or not at all."""
+"""A folder is kept by one process at a time."""
 
-import errno
+import os
 
-import keras
 import pytest
 
-from metric_learning.run_folder import in_one_move, write_whole
+from metric_learning.run_folder import Claim
 
 
-def test_a_file_that_could_not_be_finished_leaves_the_one_before_and_no_rest(tmp_path):
-    path = tmp_path / "encoder.keras"
-    path.write_text("before", encoding="utf-8")
-    with pytest.raises(OSError, match="No space left"), in_one_move(path) as unfinished:
-        unfinished.write_text("half", encoding="utf-8")
-        raise OSError(errno.ENOSPC, "No space left on device")
-    assert [each.read_text(encoding="utf-8") for each in tmp_path.iterdir()] == ["before"]
+def test_a_lock_whose_file_was_taken_away_meanwhile_keeps_nobody_out(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
 
+    def flock_as_another_process_lets_go(file, mode):
+        monkeypatch.undo()
+        (tmp_path / ".lock").unlink()  # as `release` does, after this process opened the file
+        fcntl.flock(file, mode)
 
-def test_a_file_that_was_finished_takes_the_place_of_the_one_before(tmp_path):
-    for text in ("first", "second"):
-        write_whole(tmp_path / "classes.json", text)
-    assert [(each.name, each.read_text(encoding="utf-8")) for each in tmp_path.iterdir()] == [
-        ("classes.json", "second")
-    ]
-
-
-def test_keras_writes_an_encoder_in_one_move(tmp_path):
-    inputs = keras.Input([3])
-    encoder = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    with in_one_move(tmp_path / "encoder.keras") as unfinished:
-        encoder.save(unfinished)
-        assert not (tmp_path / "encoder.keras").exists()
-    assert keras.models.load_model(tmp_path / "encoder.keras").count_params() == 8
-    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr(fcntl, "flock", flock_as_another_process_lets_go)
+    held = Claim(tmp_path)
+    with pytest.raises(ValueError, match=f"in use by process {os.getpid()}"):
+        Claim(tmp_path)
+    held.release()
+    assert list(tmp_path.iterdir()) == []

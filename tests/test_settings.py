@@ -8,7 +8,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from metric_learning import command_line
+from metric_learning import answers
 from metric_learning.settings import OWN, check_settings, check_targets
 
 CONF = pathlib.Path(__file__).parent.parent / "conf"
@@ -22,7 +22,7 @@ def settings(*overrides):
 
 
 def check(*overrides):
-    shipped = OmegaConf.to_container(command_line.shipped(list(overrides)), resolve=True)
+    shipped = OmegaConf.to_container(answers.shipped(list(overrides)), resolve=True)
     check_settings(settings(*overrides), shipped)
 
 

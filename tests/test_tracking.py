@@ -140,7 +140,8 @@ def test_unknown_mode_is_named():
 
 
 def test_environment_names_versions_and_commit():
-    from metric_learning.run_folder import environment, write_json
+    from metric_learning.run_folder import environment
+    from metric_learning.whole_files import write_json
 
     facts = environment(replicas=2)
     assert facts["packages"]["tensorflow"] and facts["replicas"] == 2

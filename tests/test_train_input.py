@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import train
-from metric_learning import command_line
+from metric_learning import answers, command_line
 from metric_learning.run_folder import Claim, new_folder
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -132,22 +132,22 @@ def test_what_is_no_option_of_a_group_is_answered_with_its_options(monkeypatch, 
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
         with pytest.raises((ValueError, hydra.errors.HydraException)) as raised:
             hydra.compose("config", overrides)
-    assert re.fullmatch(rf"{group.lstrip('+')} must be one of .*none.*; got {value}", command_line.answer(raised.value))
+    assert re.fullmatch(rf"{group.lstrip('+')} must be one of .*none.*; got {value}", answers.answer(raised.value))
 
 
 @pytest.mark.parametrize(
     "value", [";", "a,b.csv", "/x[1]/y", "/a=b", "/x (1)/y", "it's", 'say "so"', "~/x", "#1", "\t"]
 )
 def test_an_override_that_cannot_be_read_is_answered_with_one_that_can(value):
-    answer = command_line.in_quotes(f"data.path={value}")
+    answer = answers.in_quotes(f"data.path={value}")
     proposal = shlex.split(answer.partition("; write ")[2])
     found = OverridesParser.create().parse_overrides(proposal)[0]
     assert (found.key_or_group, found.value()) == ("data.path", value)
 
 
 def test_what_nobody_could_mean_is_told_the_form():
-    assert "expected key=value" in command_line.in_quotes("loss.margin")
-    assert "expected key=value" in command_line.in_quotes("a b=3")
+    assert "expected key=value" in answers.in_quotes("loss.margin")
+    assert "expected key=value" in answers.in_quotes("a b=3")
 
 
 def write_run(folder, config):
@@ -229,7 +229,7 @@ def test_a_disk_that_fills_up_is_said_and_the_run_can_go_on(finish, start, small
     assert process.returncode == 2
     assert re.fullmatch(f"train.py: error: .*File too large.*; once .*, go on with: .*resume={folder}", errors[-1])
     assert not any("Traceback" in line for line in errors)
-    assert not list(folder.rglob("checkpoints/*.unfinished"))
+    assert not list(folder.rglob("checkpoints/.unfinished-*"))
     finish(start(f"resume={folder}"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from metric_learning.data.items import copies, count, repeated_items, shared_items, some
-from metric_learning.run_folder import write_json, write_whole
+from metric_learning.whole_files import write_json, write_whole
 
 if TYPE_CHECKING:  # which imports this module
     from metric_learning.data.source import DataSource

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_learning.run_folder import write_whole
+from metric_learning.whole_files import write_whole
 
 
 class _WordCharacters(dict):

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from metric_learning.whole_files import in_one_move
+
 _META = "meta"
 
 
@@ -35,16 +37,10 @@ def save(path: str | pathlib.Path, variables: Sequence[keras.Variable], meta: di
     meta = {"names": [variable.path for variable in variables], **meta}
     arrays: dict[str, Any] = {_META: np.array(json.dumps(meta))}
     arrays |= {f"{i:05d}": variable.numpy() for i, variable in enumerate(variables)}
-    unfinished = path.with_suffix(".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)  # half a file on a full disk, which would keep it full
-        raise
+    with in_one_move(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def restore(path: str | pathlib.Path, variables: Sequence[keras.Variable]) -> dict[str, Any]:
