@@ -4,9 +4,6 @@ import tensorflow as tf
 
 from metric_learning.xla import compiling
 
-# Columns that show that no two rows of a batch are equal, which is nearly always so, and then there is no more to do.
-FIRST_COLUMNS = 8
-
 
 def put_where_equal(values: tf.Tensor, distances: tf.Tensor, rows: tf.Tensor, refs: tf.Tensor) -> tf.Tensor:
     """The distances with other values where the two rows are equal, and the gradient that they had.
@@ -21,27 +18,33 @@ def put_where_equal(values: tf.Tensor, distances: tf.Tensor, rows: tf.Tensor, re
 
     @tf.custom_gradient
     def put(values, distances, rows, refs):
-        def hashes(num_columns=None):
-            of_rows = _hashes(rows[:, :num_columns])
-            return of_rows, of_rows if among_themselves else _hashes(refs[:, :num_columns])
-
         def gradient(upstream):
             return None, upstream, None, None
 
         def compare_all():
-            of_rows, of_refs = hashes()
+            of_rows = _hashes(rows)
+            of_refs = of_rows if among_themselves else _hashes(refs)
             return tf.where(tf.equal(of_rows[:, None], of_refs[None, :]), values[:, None], distances)
 
         if compiling():  # which makes one pass of the distances and the comparison, and none ends at a tf.cond
             return compare_all(), gradient
-        firsts = hashes(FIRST_COLUMNS)
-        firsts = tf.sort(firsts[0] if among_themselves else tf.concat(firsts, axis=0))
+        starts = _starts(rows) if among_themselves else tf.concat([_starts(rows), _starts(refs)], axis=0)
         if among_themselves:
             distances = tf.linalg.set_diag(distances, values)
-        some_may_be_equal = tf.reduce_any(tf.equal(firsts[1:], firsts[:-1]))
+        starts = tf.math.top_k(starts, tf.size(starts)).values  # sorted, and equal ones side by side
+        some_may_be_equal = tf.reduce_any(tf.equal(starts[1:], starts[:-1]))
         return tf.cond(some_may_be_equal, compare_all, lambda: distances), gradient
 
     return put(values, distances, rows, refs)
+
+
+def _starts(rows):
+    """A number for each row, [B] integers of [B, D] float32, the same for equal rows: its first entry or two.
+
+    They show in a moment that no two rows of a batch are equal, which is nearly always so.
+    """
+    pair = tf.abs(rows[:, :2])  # as 0 and -0 are equal
+    return tf.bitcast(pair, tf.int64) if pair.shape[1] == 2 else tf.bitcast(pair[:, 0], tf.int32)
 
 
 def _hashes(rows):

@@ -148,10 +148,11 @@ def as_classes(labels: TensorLike, num_classes: int) -> tf.Tensor:
 def nan_outside(values: tf.Tensor, labels: TensorLike, num_classes: int) -> tf.Tensor:
     """The values [B] or [B, T] of anchors, NaN where the label is outside 0 to num_classes - 1.
 
-    XLA drops the error of `as_classes`, and numbers classes 1 to C silently as if they were 0 to C - 1.
+    XLA drops the error of `as_classes`, and numbers classes 1 to C silently as if they were 0 to C - 1. Elsewhere there
+    is that error, and the values stay as they are.
     """
     labels = as_labels(labels)
-    return values if labels.shape.rank == 2 else xla.nan_outside(values, labels, num_classes)
+    return values if labels.shape.rank == 2 or not xla.compiling() else xla.nan_outside(values, labels, num_classes)
 
 
 def class_cosines(embeddings: tf.Tensor, class_vectors: tf.Tensor) -> tf.Tensor:
