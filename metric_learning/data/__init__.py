@@ -3,14 +3,17 @@
 from metric_learning.data.augmentation import DrawingAugmentation as DrawingAugmentation
 from metric_learning.data.augmentation import TokenSampling as TokenSampling
 from metric_learning.data.batches import BatchPlan as BatchPlan
-from metric_learning.data.csv_table import csv as csv
 from metric_learning.data.emoji import emoji as emoji
 from metric_learning.data.emoji_text import emoji_text as emoji_text
 from metric_learning.data.fashion_mnist import fashion_mnist as fashion_mnist
+from metric_learning.data.features import features as features
 from metric_learning.data.image_folder import image_folder as image_folder
 from metric_learning.data.photo_augmentation import PhotoAugmentation as PhotoAugmentation
 from metric_learning.data.source import DataSource as DataSource
 from metric_learning.data.split import Split as Split
+from metric_learning.data.table import table as table
 from metric_learning.data.text import Vocabulary as Vocabulary
 from metric_learning.data.tfds_images import tfds_images as tfds_images
 from metric_learning.data.what_to_learn import what_to_learn as what_to_learn
+
+csv = table  # its name when it read nothing else

@@ -7,14 +7,13 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from metric_learning.data.image_files import open_images
 from metric_learning.data.items import count, path_ids, printable, some
-from metric_learning.data.source import DataSource, image_source
-from metric_learning.data.splits import SPLIT_NAMES, hold_out_validation, rows_of_classes, split_classes_by_seed
+from metric_learning.data.listed_images import listed_images
+from metric_learning.data.source import DataSource
+from metric_learning.data.splits import SPLIT_NAMES, choose_rows
 
 _LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini"}
 # What people put beside their images; whatever else is there is read, or named as unreadable.
@@ -30,6 +29,8 @@ def image_folder(
     test_fraction: float = 0.5,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    fold: int | None = None,
+    folds: int | None = None,
     unseen_classes: bool = True,
     skip_unreadable: bool = False,
     cache: str = "auto",
@@ -49,9 +50,9 @@ def image_folder(
     Args:
         root: folder with one folder per class, or per split.
         image_size, channels, fit: see `fit_image`.
-        test_fraction, validation_fraction, seed: see `split_classes_by_seed`.
-        unseen_classes: the splits share no class. False for folders of splits in which the classes
-            to be found are those to learn from.
+        test_fraction, validation_fraction, seed, fold, folds: see `choose_rows`.
+        unseen_classes: the splits share no class. False: the classes to be found are those to learn from, in folders of
+            splits or by a share of the items of each class.
         skip_unreadable: leave unreadable files out with a warning, rather than raise.
         cache, cache_dir: when images are decoded and where they are kept, see `open_images`.
 
@@ -82,36 +83,41 @@ def image_folder(
             f"{count(folders, 'folder')}, none with images"
         )
     class_names, labels = np.unique(np.array(class_of, object), return_inverse=True)
+    given = {}
     if split_of:
         split_names = np.array([split_of[path.relative_to(root).parts[0]] for path in paths])
-        rows = {name: np.flatnonzero(split_names == name) for name in dict.fromkeys(split_names.tolist())}
-        missing = [name for name in ("train", "test") if name not in rows]
+        given = {name: np.flatnonzero(split_names == name) for name in dict.fromkeys(split_names.tolist())}
+        missing = [name for name in ("train", "test") if name not in given]
         if missing:
             raise ValueError(
                 f"data.root {root} has folders of splits ({', '.join(split_of)}), but no images in "
                 f"{' and none in '.join(missing)}; without images for validation some of train are held out"
             )
-        options: dict[str, Any] = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
-        rows = hold_out_validation(rows, labels, **options)
-    elif unseen_classes:
-        fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
-        rows = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
-    else:
-        raise ValueError("data.unseen_classes=false needs folders of splits, train and test, which say what to test on")
-    options = {"channels": channels, "fit": fit, "skip_unreadable": skip_unreadable}
-    images, readable, hashes = open_images(paths, image_size, **options, cache=cache, cache_dir=cache_dir)
-    kept = np.flatnonzero(readable)
-    new_row = np.cumsum(readable) - 1
-    return image_source(
+    rows = choose_rows(
+        labels,
+        given,
+        unseen_classes=unseen_classes,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        fold=fold,
+        folds=folds,
+        seed=seed,
+    )
+    return listed_images(
         printable(root.resolve().name),
         class_names,
-        images,
-        labels[kept],
-        [_caption(paths[row], root) for row in kept],
-        {name: new_row[index[readable[index]]] for name, index in rows.items()},
-        ids=path_ids((paths[row] for row in kept), root),
-        contents=hashes.tolist(),
+        paths,
+        labels,
+        [_caption(path, root) for path in paths],
+        rows,
+        ids=path_ids(paths, root),
         unseen_classes=unseen_classes,
+        image_size=image_size,
+        channels=channels,
+        fit=fit,
+        skip_unreadable=skip_unreadable,
+        cache=cache,
+        cache_dir=cache_dir,
     )
 
 

@@ -18,7 +18,8 @@ from metric_learning.data.random_access import RandomAccess, take
 from metric_learning.data.split import Split, shape_and_dtype
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
-KINDS = ("images", "texts")
+# What the items are -> the dtype of the inputs.
+KINDS = {"images": np.uint8, "texts": np.int32, "features": np.float32}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,11 +31,11 @@ class DataSource:
 
     Attributes:
         name: what the run is called after, such as "emoji".
-        kind: "images" or "texts".
+        kind: "images", "texts" or "features", vectors that something else has made of the items.
         class_names: the name of each label.
         train, validation, test: the splits.
         gallery: what `test` items are searched in; None: in `test` itself, leaving the item out.
-        vocabulary: how texts became token ids; None for images.
+        vocabulary: how texts became token ids; None for all else.
         unseen_classes: train, validation and test share no class (the gallery shares the test
             classes, of course), and no item. Checked here; with False, shared items are warned of.
         warn_about_copies: items of two splits, or of what is searched, that hold the same are
@@ -59,9 +60,9 @@ class DataSource:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        if (self.vocabulary is None) != (self.kind == "images"):
+        if (self.vocabulary is None) != (self.kind != "texts"):
             raise ValueError(
-                f"vocabulary must be {'None' if self.kind == 'images' else 'given'} for "
+                f"vocabulary must be {'given' if self.kind == 'texts' else 'None'} for "
                 f"{self.kind}, got {type(self.vocabulary).__name__}"
             )
         for split_name, split in self.splits.items():
@@ -95,12 +96,12 @@ class DataSource:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one item: (height, width, channels) or (length,)."""
+        """Shape of one item: (height, width, channels), (length,) of tokens, or (F,) of features."""
         return self.train.inputs.shape[1:]
 
     @property
     def vocabulary_size(self) -> int | None:
-        """Number of token ids, padding included; None for images."""
+        """Number of token ids, padding included; None where there are none."""
         return None if self.vocabulary is None else self.vocabulary.size
 
     def names_of(self, split: Split) -> list[str]:
@@ -110,12 +111,16 @@ class DataSource:
     def describe(self) -> str:
         """One line: what the items are, and how many classes and items each split has."""
         shape = "x".join(str(size) for size in self.input_shape)
-        what = f"images of {shape}" if self.kind == "images" else f"texts of up to {shape} tokens"
+        what = {
+            "images": f"images of {shape}",
+            "texts": f"texts of up to {shape} tokens",
+            "features": f"{shape} features",
+        }
+        items = "rows" if self.kind == "features" else self.kind
         parts = [
-            f"{name} {len(split.classes):,} classes with {len(split):,} {self.kind}"
-            for name, split in self.splits.items()
+            f"{name} {len(split.classes):,} classes with {len(split):,} {items}" for name, split in self.splits.items()
         ]
-        return f"{self.name}: {what}; {', '.join(parts)}"
+        return f"{self.name}: {what[self.kind]}; {', '.join(parts)}"
 
     @cached_property
     def contents(self) -> dict[str, list[str]]:
@@ -145,7 +150,7 @@ class DataSource:
     def _check_split(self, split_name: str, split: Split) -> None:
         if len(split) == 0:
             raise ValueError(f"the {split_name} split of {self.name!r} is empty")
-        expected_dtype = np.uint8 if self.kind == "images" else np.int32
+        expected_dtype = KINDS[self.kind]
         if split.inputs.dtype != expected_dtype or split.inputs.shape[1:] != self.input_shape:
             raise ValueError(
                 f"the {split_name} split of {self.name!r} must hold {self.kind} of shape "
@@ -200,23 +205,26 @@ def image_source(
     *,
     ids: Sequence[str] | None = None,
     contents: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
+    kind: str = "images",
 ) -> DataSource:
-    """Part images into the splits of a DataSource.
+    """Part images, or features, into the splits of a DataSource.
 
     Args:
-        name, class_names, unseen_classes, warn_about_copies: as in `DataSource`.
+        name, class_names, unseen_classes, warn_about_copies, kind: as in `DataSource`.
         images: uint8 [n, height, width, channels], an array or anything else that `Split.inputs` may be.
         labels: integers [n].
         captions: [n].
         rows: split name ("train", "validation", "test", "gallery") -> indices of its images.
         ids: [n] which item each image is; None: each one of its own, by its row.
         contents: [n] hashes of the images, see `Split`.
+        groups: [n], see `Split`.
     """
-    splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents)
+    splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents, groups)
     options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
-    return DataSource(name, "images", tuple(class_names), **splits, **options)
+    return DataSource(name, kind, tuple(class_names), **splits, **options)
 
 
 def text_source(
@@ -227,6 +235,7 @@ def text_source(
     rows: Mapping[str, np.ndarray],
     *,
     ids: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
     **vocabulary_options: Any,
@@ -239,27 +248,30 @@ def text_source(
         labels: integers [n].
         rows: split name -> indices of its texts.
         ids: [n] which item each text is; None: each one of its own, by its row.
+        groups: [n], see `Split`.
         vocabulary_options: see `Vocabulary.from_texts`.
     """
     vocabulary = Vocabulary.from_texts([texts[row] for row in rows["train"]], **vocabulary_options)
     tokens = vocabulary.encode(texts)
     # A window of a row is a fair sample of its tokens then; what is judged keeps its order.
     tokens[rows["train"]] = shuffle_tokens(tokens[rows["train"]])
-    splits: dict[str, Any] = _part(tokens, labels, texts, ids, rows)
+    splits: dict[str, Any] = _part(tokens, labels, texts, ids, rows, groups=groups)
     options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
     return DataSource(name, "texts", tuple(class_names), **splits, vocabulary=vocabulary, **options)
 
 
-def _part(inputs, labels, captions, ids, rows, contents=None) -> dict[str, Split]:
+def _part(inputs, labels, captions, ids, rows, contents=None, groups=None) -> dict[str, Split]:
     labels = np.asarray(labels, np.int64)
     ids = [str(row) for row in range(len(labels))] if ids is None else ids
+
+    def some_of(column, index):
+        return None if column is None else tuple(column[row] for row in index)
+
     return {
         name: Split(
             take(inputs, index),
             labels[index],
-            tuple(captions[row] for row in index),
-            tuple(ids[row] for row in index),
-            None if contents is None else tuple(contents[row] for row in index),
+            *(some_of(column, index) for column in (captions, ids, contents, groups)),
         )
         for name, index in rows.items()
     }

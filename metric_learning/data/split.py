@@ -24,6 +24,8 @@ class Split:
             and never find each other. None: every row is an item of its own.
         contents: [n] hashes of what the items hold, equal for equal items. None: to be made of the
             inputs, which then are read once for it.
+        groups: [n] such as the camera or the session of each item: where it is searched for, items of its own class
+            and group are no answers. None: no groups.
 
     Raises:
         ValueError: a shape, dtype or length is not as above.
@@ -34,6 +36,7 @@ class Split:
     captions: tuple[str, ...]
     ids: tuple[str, ...] | None = None
     contents: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self):
         expected = "uint8 images [n, height, width, channels], int32 token ids [n, length] or float32 features [n, F]"
@@ -48,7 +51,7 @@ class Split:
             1,
         ):
             raise ValueError(f"labels must be int64 [n], got {shape_and_dtype(self.labels)}")
-        for name in ("captions", "ids", "contents"):
+        for name in ("captions", "ids", "contents", "groups"):
             value = getattr(self, name)
             if not isinstance(value, tuple) and (name == "captions" or value is not None):
                 raise ValueError(f"{name} must be a tuple, got {type(value).__name__}")
@@ -57,7 +60,7 @@ class Split:
                 f"inputs, labels and captions must be equally many, got {len(self.inputs)}, "
                 f"{len(self.labels)} and {len(self.captions)}"
             )
-        for name in ("ids", "contents"):
+        for name in ("ids", "contents", "groups"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self.labels):
                 raise ValueError(f"{name} must be as many as labels, got {len(value)} and {len(self.labels)}")

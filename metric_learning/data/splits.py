@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 
 # What people call the splits, in a column or as folders, and what they are.
@@ -164,3 +167,126 @@ def hold_out_validation(
         count = max(1, round(len(train) * fraction))
         is_held_out = hold_out_items(labels[train], count=count, seed=seed)
     return {**parts, "train": train[~is_held_out], "validation": train[is_held_out]}
+
+
+def split_classes_by_fold(
+    num_classes: int, *, fold: int, folds: int, validation_fraction: float = 0.1, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Class-disjoint splits for cross-validation: over the folds, every class is a test class once.
+
+    Args:
+        num_classes: how many classes there are, in an order of their own.
+        fold: which part of the classes is the test, from 0 to folds - 1.
+        folds: how many parts the classes are shuffled into, of sizes that differ by at most one.
+        validation_fraction: part of the other classes used to choose, between 0 and 1.
+        seed: another seed, other parts.
+
+    Returns:
+        Split name -> int64 class indices, ascending; together every class once.
+
+    Raises:
+        ValueError: no such fold, or a split would have fewer than two classes.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ValueError(f"data.fold must be from 0 to data.folds - 1, of at least 2 folds; got {fold} of {folds}")
+    if num_classes < 2 * folds:
+        raise ValueError(
+            f"data.folds must leave at least 2 classes for each fold; got {folds} folds of {num_classes} classes"
+        )
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(num_classes)
+    test = np.array_split(shuffled, folds)[fold]
+    train, validation = hold_out_classes(np.setdiff1d(shuffled, test), fraction=validation_fraction, seed=seed)
+    return {"train": train, "validation": validation, "test": np.sort(test)}
+
+
+def split_items(
+    labels: np.ndarray, *, test_fraction: float = 0.5, validation_fraction: float = 0.1, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """A share of the items of every class for the test, one for validation: classes are seen in training.
+
+    Args:
+        labels: [n] integers in any order.
+        test_fraction: part of the items, between 0 and 1; every class in proportion, see `hold_out_items`.
+        validation_fraction: as large a part of the items that are left.
+        seed: another seed, other items.
+
+    Returns:
+        Split name -> row numbers, ascending; together every row once.
+    """
+    check_fraction("test_fraction", test_fraction)
+    is_test = hold_out_items(labels, count=max(1, round(len(labels) * test_fraction)), seed=seed)
+    parts = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
+    return hold_out_validation(parts, labels, unseen_classes=False, fraction=validation_fraction, seed=seed)
+
+
+def rows_by_word(words: Sequence[str], path: str | Path) -> dict[str, np.ndarray]:
+    """Split name -> row numbers, for the splits that a column of words names.
+
+    Args:
+        words: [n] keys of `SPLIT_NAMES`.
+        path: of the file that has them, for errors.
+
+    Raises:
+        ValueError: another word, or two words for the test.
+    """
+    unknown = sorted(set(words) - set(SPLIT_NAMES))
+    if unknown:
+        raise ValueError(
+            f"{path}: split must be one of {', '.join(SPLIT_NAMES)}, got {', '.join(map(repr, unknown[:5]))}"
+        )
+    if "query" in words and "test" in words:
+        raise ValueError(f"{path}: query and test rows mean the same; use one of the two words")
+    names = np.array([SPLIT_NAMES[word] for word in words])
+    return {name: np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())}
+
+
+def choose_rows(
+    labels: np.ndarray,
+    given: Mapping[str, np.ndarray] | None = None,
+    *,
+    unseen_classes: bool = True,
+    test_fraction: float = 0.5,
+    validation_fraction: float = 0.1,
+    fold: int | None = None,
+    folds: int | None = None,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """The splits of own data: those that it says itself, or else by fold, by class or by item.
+
+    Args:
+        labels: [n] integers from 0, numbering the classes in an order of their own.
+        given: split name -> row numbers, as the data says; None if it says nothing. What it lacks for validation is
+            held out of its training rows.
+        unseen_classes: part classes; False: part the items of every class, see `split_items`.
+        test_fraction, validation_fraction, seed: see `split_classes_by_seed`.
+        fold, folds: see `split_classes_by_fold`; None: no folds.
+
+    Returns:
+        Split name -> row numbers, ascending.
+
+    Raises:
+        ValueError: as the functions above; folds of data that says its splits, or whose classes are all seen.
+    """
+    if (fold is None) != (folds is None):
+        raise ValueError(f"data.fold and data.folds must be given together; got {fold} and {folds}")
+    if folds is not None and (given or not unseen_classes):
+        why = "this data says itself what to test on" if given else "data.unseen_classes=false parts items"
+        raise ValueError(f"data.folds parts the classes, and {why}; leave data.fold and data.folds out")
+    if given:
+        if "train" not in given:
+            return dict(given)
+        return hold_out_validation(
+            dict(given), labels, unseen_classes=unseen_classes, fraction=validation_fraction, seed=seed
+        )
+    if not unseen_classes:
+        return split_items(labels, test_fraction=test_fraction, validation_fraction=validation_fraction, seed=seed)
+    num_classes = int(labels.max(initial=-1)) + 1
+    if fold is not None and folds is not None:
+        classes = split_classes_by_fold(
+            num_classes, fold=fold, folds=folds, validation_fraction=validation_fraction, seed=seed
+        )
+    else:
+        classes = split_classes_by_seed(
+            num_classes, test_fraction=test_fraction, validation_fraction=validation_fraction, seed=seed
+        )
+    return rows_of_classes(labels, classes)

@@ -1,138 +1,223 @@
-"""A text file of columns, with their names in its first line."""
+"""Own images, texts or features, listed in a table."""
 
 from __future__ import annotations
 
-import csv as csv_format
+import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
-from metric_learning.data.items import count
+import numpy as np
 
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
+from metric_learning.data.items import path_ids
+from metric_learning.data.listed_images import listed_images
+from metric_learning.data.source import DataSource, image_source, text_source
+from metric_learning.data.splits import choose_rows, rows_by_word
+from metric_learning.data.table_files import read_table
 
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of a file.
-
-    Attributes:
-        path: of the file.
-        header: the names of the columns.
-        rows: lists of cells, each as long as the header.
-        numbers: of each row in the file, counted from 1 after the header.
-    """
-
-    path: Path
-    header: list[str]
-    rows: list[list[str]]
-    numbers: list[int]
-
-    def column(self, name: str, argument: str, hint: str = "") -> list[str]:
-        """The cells of a column, none of them empty.
-
-        Args:
-            name: of the column.
-            argument: which asks for it, for errors.
-            hint: what to do about empty cells.
-        """
-        cells = self._cells(name, argument)
-        empty = [number for number, cell in zip(self.numbers, cells, strict=True) if not cell]
-        if empty:
-            first = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
-            raise ValueError(
-                f"{self.path}: column {name!r} is empty in {len(empty):,} of {len(cells):,} rows "
-                f"(row {first}, counted after the header){hint}"
-            )
-        return cells
-
-    def with_cells_in(self, name: str, argument: str) -> Table:
-        """The rows that have something in a column."""
-        kept = [row for row, cell in enumerate(self._cells(name, argument)) if cell]
-        return Table(self.path, self.header, [self.rows[row] for row in kept], [self.numbers[row] for row in kept])
-
-    def _cells(self, name, argument):
-        if name not in self.header:
-            raise ValueError(
-                f"{self.path} has no column {name!r}, which {argument} asks for; "
-                f"its columns are {', '.join(self.header)}"
-            )
-        index = self.header.index(name)
-        return [row[index].strip() for row in self.rows]
+# Columns that are looked for where none is named -> what they hold.
+INPUTS = {"image": "images", "path": "images", "text": "texts", "features": "features"}
+FLAGS = ("is_query", "is_gallery")
+TRUTHS = dict.fromkeys(("true", "1", "1.0", "yes"), True) | dict.fromkeys(("false", "0", "0.0", "no", ""), False)
 
 
-def read_table(path: Path, delimiter: str | None = None, expected: Sequence[str] = ()) -> Table:
-    """Read a CSV file in UTF-8; blank lines are no rows.
+def table(
+    path: str | Path,
+    *,
+    image: str | None = None,
+    text: str | None = None,
+    features: str | Sequence[str] | None = None,
+    label: str = "label",
+    split: str | None = None,
+    query: str | None = None,
+    gallery: str | None = None,
+    id: str | None = None,
+    group: str | None = None,
+    delimiter: str | None = None,
+    image_size: int | Sequence[int] = (32, 32),
+    channels: int = 3,
+    fit: str = "letterbox",
+    skip_unreadable: bool = False,
+    skip_unlabeled: bool = False,
+    test_fraction: float = 0.5,
+    validation_fraction: float = 0.1,
+    fold: int | None = None,
+    folds: int | None = None,
+    seed: int = 0,
+    unseen_classes: bool = True,
+    cache: str = "auto",
+    cache_dir: str | Path | None = None,
+    **vocabulary_options: Any,
+) -> DataSource:
+    """Items of a file of rows: images by their path, texts, or features.
+
+    The file is CSV (UTF-8, with a header line), JSON lines (.jsonl) or Parquet (.parquet). The table layout of Open
+    Metric Learning (label, path, split, is_query, is_gallery) works as it is; boxes in it are not cut out.
 
     Args:
-        path: of the file.
-        delimiter: one character, or a name of `DELIMITERS`; None: found by the header, see `find_delimiter`.
-        expected: names of columns that the header may have.
+        path: the file.
+        image: column with image paths, absolute or relative to the folder of the file; of either system, `a/b.png` or
+            `a\\b.png`.
+        text: column with texts.
+        features: column of numbers or of vectors, or several of them, which are put side by side. With neither `image`
+            nor `text` nor `features`, the column that is called image, path, text or features.
+        label: column with the class of each row; any text, so "007" and "7" are two classes.
+        split: column saying where a row belongs: train, validation (or valid, val), test (or query), gallery.
+            None: the column called "split" if there is one, and without it the classes are parted
+            by seed. "": do not look for one.
+        query, gallery: columns saying true or false of the rows to be judged: those that are searched for, and those
+            that are searched in; a row may be both. None: the columns is_query and is_gallery, if both are there. Then
+            rows of "validation" are judged if none is of "test", and some of train are held out to choose by.
+        id: column saying which item a row is; rows of one id never find each other. None: the file for images, so that
+            `a.png`, `./a.png` and a link to it are one item; for all else each row is an item.
+        group: column such as the camera or the session of each row; rows of one class and group never find each other.
+            None: the column called "group" if there is one. "": do not look for one.
+        delimiter: the character between columns, or comma, semicolon, tab, pipe or space. None: what parts the header,
+            see `find_delimiter`.
+        image_size, channels, fit: see `fit_image`.
+        skip_unreadable: leave unreadable images out with a warning, rather than raise.
+        skip_unlabeled: leave rows without a label out with a warning, rather than raise.
+        test_fraction, validation_fraction, seed, fold, folds: see `choose_rows`.
+        unseen_classes: the splits share no class. False: the classes to be found are those to learn from, by the split
+            column or by a share of the items of each class.
+        cache, cache_dir: when images are decoded and where they are kept, see `open_images`.
+        vocabulary_options: for texts, see `Vocabulary.from_texts`.
+
+    Returns:
+        Classes in the order of their names; captions are the texts, the paths as written, or the ids of the rows.
 
     Raises:
-        ValueError: no such file, one of another format, no rows, or rows of unequal length.
+        ValueError: no such file, column or split value; rows with an empty cell; classes that
+            overlap or are too few; an item in two splits; images that cannot be read.
     """
-    if not path.is_file():
-        what = "is no regular file" if path.exists() else "does not exist"
-        raise ValueError(f"data.path must be a CSV file, got {path}, which {what}")
-    delimiter = find_delimiter(path, expected) if delimiter is None else _character(delimiter)
-    try:
-        lines = _lines(path, delimiter)
-        lines = [(number, line) for number, line in lines if line]
-    except (UnicodeDecodeError, csv_format.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if len(lines) < 2:
-        raise ValueError(f"{path} must have a header line and rows, got {count(lines, 'line')}")
-    header = [name.strip() for name in lines[0][1]]
-    if len(set(header)) != len(header):
-        raise ValueError(f"{path}: column names must be unique, got {', '.join(header)}")
-    for number, line in lines[1:]:
-        if len(line) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: expected {len(header)} columns ({', '.join(header)}), got {len(line)}; "
-                f"the columns are taken to be parted by {_name(delimiter)}, unless data.delimiter says otherwise"
-            )
-    return Table(path, header, [line for _, line in lines[1:]], list(range(1, len(lines))))
+    path = Path(path).expanduser()
+    named = [each for each in (image, text, label, split, query, gallery, id, group) if each]
+    rows_of_file = read_table(path, delimiter, [*named, *INPUTS, "split", "id", "group", *FLAGS])
+    header = rows_of_file.header
+    kind, column = _choose_input(header, image, text, features, path)
+    if kind != "texts" and vocabulary_options:
+        raise ValueError(f"{', '.join(vocabulary_options)} can only be set for texts, not {kind}")
+    split = "split" if split is None and "split" in header else split
+    group = "group" if group is None and "group" in header else group
+    if query is None and gallery is None and set(FLAGS) <= set(header):
+        query, gallery = FLAGS
+    if skip_unlabeled:
+        rows_of_file = _labeled_rows(rows_of_file, label)
+    inputs = rows_of_file.column(column[0], kind.removesuffix("s")) if kind != "features" else []
+    hint = "; fill them in, or leave these rows out with data.skip_unlabeled=true"
+    class_names, labels = np.unique(np.array(rows_of_file.column(label, "label", hint), object), return_inverse=True)
+
+    given = rows_by_word(rows_of_file.column(split, "split"), path) if split else {}
+    if query or gallery:
+        given = _queries_and_gallery(given, rows_of_file, query, gallery)
+    rows = choose_rows(
+        labels,
+        given,
+        unseen_classes=unseen_classes,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        fold=fold,
+        folds=folds,
+        seed=seed,
+    )
+    missing = [name for name in ("train", "validation", "test") if name not in rows]
+    if missing:
+        raise ValueError(f"{path}: column {split!r} has no {' and no '.join(missing)} rows")
+
+    groups = rows_of_file.column(group, "group") if group else None
+    common: dict[str, Any] = {"groups": groups, "unseen_classes": unseen_classes}
+    common["ids"] = rows_of_file.column(id, "id") if id else [str(number) for number in rows_of_file.numbers]
+    if kind == "features":
+        values = np.concatenate([rows_of_file.numeric(name, "features") for name in column], axis=1)
+        captions = [f"row {key}" for key in common["ids"]]
+        return image_source(path.stem, class_names, values, labels, captions, rows, kind=kind, **common)
+    if kind == "texts":
+        return text_source(path.stem, class_names, inputs, labels, rows, **common, **vocabulary_options)
+    paths = [_path_of(path.parent, name) for name in inputs]
+    if not id:
+        common["ids"] = path_ids(paths, path.parent)
+    _warn_about_boxes(rows_of_file)
+    return listed_images(
+        path.stem,
+        class_names,
+        paths,
+        labels,
+        inputs,
+        rows,
+        **common,
+        image_size=image_size,
+        channels=channels,
+        fit=fit,
+        skip_unreadable=skip_unreadable,
+        cache=cache,
+        cache_dir=cache_dir,
+    )
 
 
-def find_delimiter(path: Path, expected: Sequence[str]) -> str:
-    """The character that parts the names in the header.
-
-    The one that finds most of the expected names, then the one that finds most columns, then the first of
-    `DELIMITERS`. A blank is considered only where nothing else parts the header, as names may have blanks in them.
-    """
-    found = {}
-    for delimiter in DELIMITERS.values():
-        try:
-            header: list[str] = next((line for _, line in _lines(path, delimiter) if line), [])
-        except (UnicodeDecodeError, csv_format.Error):
-            continue  # reading the whole file says what is wrong
-        names = {name.strip() for name in header}
-        found[delimiter] = (len(names.intersection(expected)), len(header))
-    blank = found.pop(" ", (0, 0))
-    best = max(found, key=lambda delimiter: found[delimiter], default=",")
-    return " " if found.get(best, (0, 0))[1] < 2 <= blank[1] else best
-
-
-def _lines(path, delimiter):
-    """Yields the number of each line and its cells."""
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv_format.reader(file, delimiter=delimiter, strict=True, skipinitialspace=delimiter == " ")
-        for line in reader:
-            yield reader.line_num, line
-
-
-def _character(delimiter: str) -> str:
-    """One character from its name or itself; a shell may leave the two characters of an escaped tab."""
-    character = DELIMITERS.get(delimiter, "\t" if delimiter == "\\t" else delimiter)
-    if not isinstance(character, str) or len(character) != 1 or character in '"\r\n':
-        raise ValueError(
-            f"data.delimiter must be one character, or one of {', '.join(DELIMITERS)}, or null to find it; "
-            f"got {delimiter!r}"
+def _labeled_rows(table, label):
+    labeled = table.with_cells_in(label, "label")
+    left_out = len(table.rows) - len(labeled.rows)
+    if left_out:
+        warnings.warn(
+            f"{table.path}: {left_out:,} of {len(table.rows):,} rows have no label and are left out", stacklevel=3
         )
-    return character
+    return labeled
 
 
-def _name(delimiter: str) -> str:
-    return next((name for name, character in DELIMITERS.items() if character == delimiter), repr(delimiter))
+def _path_of(folder: Path, name: str) -> Path:
+    """Where an image is; a name that was written on Windows is read with its own separators."""
+    path = folder / name
+    return folder / PureWindowsPath(name).as_posix() if "\\" in name and not os.path.exists(path) else path
+
+
+def _choose_input(header, image, text, features, path) -> tuple[str, list[str]]:
+    """What the items are ("images", "texts" or "features"), and the names of their columns."""
+    asked = {"images": image, "texts": text, "features": features}
+    named = {kind: name for kind, name in asked.items() if name}
+    if len(named) > 1:
+        raise ValueError(f"give one of image, text and features, got columns for {' and '.join(named)}")
+    for kind, name in named.items():
+        return kind, [name] if isinstance(name, str) else list(name)
+    found = [name for name in INPUTS if name in header]
+    if len(found) != 1:
+        have = f"columns {' and '.join(found)}" if found else f"no column {', '.join(list(INPUTS)[:-1])} or features"
+        raise ValueError(
+            f"{path} has {have}: say which to take with image=COLUMN, text=COLUMN or features=[COLUMN,...]; "
+            f"its columns are {', '.join(header)}"
+        )
+    return INPUTS[found[0]], found
+
+
+def _queries_and_gallery(given, table, query, gallery) -> dict[str, np.ndarray]:
+    """The splits, with what is judged parted by columns of true and false: a row may be query and gallery."""
+    if not query or not gallery:
+        raise ValueError(f"data.query and data.gallery must be given together; got {query!r} and {gallery!r}")
+    flags = {name: _truths(table, name, argument) for name, argument in ((query, "query"), (gallery, "gallery"))}
+    parts = dict(given)
+    if not parts:
+        judged = flags[query] | flags[gallery]
+        parts = {"train": np.flatnonzero(~judged), "test": np.flatnonzero(judged)}
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+    judged = np.union1d(parts.get("test", []), parts.pop("gallery", [])).astype(np.int64)
+    queries, found_in = judged[flags[query][judged]], judged[flags[gallery][judged]]
+    parts["test"] = queries
+    if not np.array_equal(queries, found_in):  # else each is searched among all the others
+        parts["gallery"] = found_in
+    return parts
+
+
+def _truths(table, name, argument) -> np.ndarray:
+    """bool [n] of a column; an empty cell, as rows of training have them, is false."""
+    words = [cell.lower() for cell in table.cells(name, argument)]
+    wrong = sorted(set(words) - set(TRUTHS))
+    if wrong:
+        raise ValueError(f"{table.path}: column {name!r} must hold true or false (or 1 or 0), got {wrong[0]!r}")
+    return np.array([TRUTHS[word] for word in words], bool)
+
+
+def _warn_about_boxes(table) -> None:
+    boxes = [name for name in ("x_1", "y_1", "x_2", "y_2") if name in table.header and any(table.cells(name, "boxes"))]
+    if boxes:
+        warnings.warn(f"{table.path}: the boxes in columns {', '.join(boxes)} are not cut out", stacklevel=3)

@@ -36,6 +36,8 @@ def evaluate(
     gallery_embeddings: ArrayLike | None = None,
     gallery_labels: ArrayLike | None = None,
     gallery_ids: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    gallery_groups: ArrayLike | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
     distance: str = "cosine",
     keep: int = 8,
@@ -58,6 +60,10 @@ def evaluate(
         gallery_embeddings: [m, D], searched instead of `embeddings`.
         gallery_labels: [m] as the labels, required with a gallery.
         gallery_ids: [m] as the ids, required with a gallery if there are ids.
+        groups: [n] integers or strings, such as the camera of each row; rows of the query's label and group are
+            removed, as is the custom in re-identification: another picture by the same camera is too easy to find. An
+            item has one label and one group, so that it never finds itself.
+        gallery_groups: [m] as the groups, required with a gallery if there are groups.
         ks: the k of recall@k, each from 1 to the gallery size without the query.
         distance: see `search`.
         keep: neighbors per query to return; fewer if the gallery is smaller.
@@ -77,17 +83,21 @@ def evaluate(
     """
     embeddings = np.asarray(embeddings)
     if gallery_embeddings is None:
-        if gallery_labels is not None or gallery_ids is not None:
-            raise ValueError("gallery_labels and gallery_ids need gallery_embeddings; got None")
+        if any(each is not None for each in (gallery_labels, gallery_ids, gallery_groups)):
+            raise ValueError("gallery_labels, gallery_ids and gallery_groups need gallery_embeddings; got None")
         (labels,) = numbered("labels", labels)
         (ids,) = numbered("ids", np.arange(len(embeddings)) if ids is None else ids)
-        gallery_embeddings, gallery_labels, gallery_ids = embeddings, labels, ids
+        gallery_embeddings, gallery_labels, gallery_ids, gallery_groups = embeddings, labels, ids, groups
     elif gallery_labels is None:
         raise ValueError("gallery_embeddings need gallery_labels; got None")
     else:
         labels, gallery_labels = numbered("labels", labels, gallery_labels)
         if ids is not None and gallery_ids is not None:
             ids, gallery_ids = numbered("ids", ids, gallery_ids)
+    if (groups is None) != (gallery_groups is None):
+        raise ValueError("groups and gallery_groups must be given together; got only one of them")
+    if groups is not None and gallery_groups is not None:
+        ids, gallery_ids = _by_label_and_group(labels, groups, ids, gallery_labels, gallery_groups, gallery_ids)
     labels = integers("labels", labels, len(embeddings))
     finder = Finder(embeddings, gallery_embeddings, distance=distance, query_ids=ids, gallery_ids=gallery_ids)
     gallery_labels = integers("gallery_labels", gallery_labels, finder.gallery_size)
@@ -130,6 +140,21 @@ def _columns(hits, relevant, ks):
     columns["map@r"] = metrics.map_at_r(hits, relevant)
     columns["mrr"] = metrics.mean_reciprocal_rank(hits, relevant)
     return columns
+
+
+def _by_label_and_group(labels, groups, ids, gallery_labels, gallery_groups, gallery_ids):
+    """([n], [m]) numbers that are equal where label and group are: rows of one number never find each other."""
+    groups, gallery_groups = numbered("groups", groups, gallery_groups)
+    groups = integers("groups", groups, len(labels))
+    gallery_groups = integers("gallery_groups", gallery_groups, len(gallery_labels))
+    both = np.concatenate([np.stack([labels, groups], 1), np.stack([gallery_labels, gallery_groups], 1)])
+    numbers = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+    if ids is not None and gallery_ids is not None:
+        items = np.concatenate([ids, gallery_ids])
+        pairs = np.unique(np.stack([items, numbers], 1), axis=0)
+        if len(pairs) > len(np.unique(items)):
+            raise ValueError("ids must stand for items of one label and one group; got an id with several")
+    return numbers[: len(labels)], numbers[len(labels) :]
 
 
 def _relevant(labels, gallery_labels, ids, gallery_ids):

@@ -67,19 +67,21 @@ class Judge:
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
 
-        An item never finds itself, wherever it is listed: rows of one id are left out of each other's answers.
+        An item never finds itself, wherever it is listed: rows of one id are left out of each other's answers,
+        and so are rows of the query's class and group.
 
         Returns:
             SplitEvaluation.
         """
         split = getattr(source, split_name)
         embeddings = self._embed(encoder, split)
-        options = {"ks": tuple(self.ks), "distance": self.distance, "ids": split.ids}
+        options = {"ks": tuple(self.ks), "distance": self.distance, "ids": split.ids, "groups": split.groups}
         if split_name == "test" and source.gallery is not None:
             gallery = source.gallery
             options["gallery_embeddings"] = self._embed(encoder, gallery)
             options["gallery_labels"] = gallery.labels
             options["gallery_ids"] = gallery.ids
+            options["gallery_groups"] = gallery.groups
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         found = evaluate(embeddings, split.labels, **options)

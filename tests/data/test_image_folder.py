@@ -187,9 +187,14 @@ def test_pipes_among_images_are_named(root):
         image_folder(root)
 
 
-def test_classes_that_are_seen_need_folders_of_splits(root):
-    with pytest.raises(ValueError, match="data.unseen_classes=false needs folders of splits"):
-        image_folder(root, unseen_classes=False)
+def test_over_the_folds_every_class_is_tested_once(root):
+    sources = [image_folder(root, fold=fold, folds=2) for fold in (0, 1)]
+    assert sorted(name for source in sources for name in source.names_of(source.test)) == NAMES
+
+
+def test_folders_of_splits_take_no_folds(split_root):
+    with pytest.raises(ValueError, match="data.folds parts the classes, and this data says itself what to test on"):
+        image_folder(split_root, fold=0, folds=2)
 
 
 def test_source_is_the_same_however_its_images_are_kept(root, tmp_path, capsys):

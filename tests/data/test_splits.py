@@ -5,8 +5,10 @@ from metric_learning.data.splits import (
     hold_out_classes,
     hold_out_items,
     rows_of_classes,
+    split_classes_by_fold,
     split_classes_by_index,
     split_classes_by_seed,
+    split_items,
 )
 
 
@@ -82,3 +84,39 @@ def test_hold_out_items_keeps_the_exact_count_when_shares_are_fractions():
         assert hold_out_items(labels, count=count).sum() == count
     with pytest.raises(ValueError, match="from 1 to 9, got 10"):
         hold_out_items(labels, count=10)
+
+
+def test_folds_test_every_class_once_and_choose_among_the_others():
+    parts = [split_classes_by_fold(11, fold=fold, folds=4, validation_fraction=0.3, seed=2) for fold in range(4)]
+    assert sorted(np.concatenate([part["test"] for part in parts])) == list(range(11))
+    assert sorted(len(part["test"]) for part in parts) == [2, 3, 3, 3]
+    for part in parts:
+        assert sorted(np.concatenate(list(part.values()))) == list(range(11))
+        assert len(part["validation"]) == (3 if len(part["test"]) == 2 else 2)  # .3 of 9, and of 8
+    other = [split_classes_by_fold(11, fold=fold, folds=4, seed=3)["test"].tolist() for fold in range(4)]
+    assert other != [part["test"].tolist() for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("fold", "folds", "message"),
+    [
+        (4, 4, "got 4 of 4"),
+        (-1, 4, "got -1 of 4"),
+        (0, 1, "at least 2 folds; got 0 of 1"),
+        (0, 6, "6 folds of 11 classes"),
+    ],
+)
+def test_wrong_folds_are_refused(fold, folds, message):
+    with pytest.raises(ValueError, match=message):
+        split_classes_by_fold(11, fold=fold, folds=folds)
+
+
+def test_items_of_every_class_are_parted_in_proportion():
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [40, 20, 20]))
+    rows = split_items(labels, test_fraction=0.25, validation_fraction=0.1, seed=1)
+    assert {name: np.bincount(labels[index]).tolist() for name, index in rows.items()} == {
+        "train": [27, 13, 14],
+        "test": [10, 5, 5],
+        "validation": [3, 2, 1],
+    }
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(80))

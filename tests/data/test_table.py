@@ -1,57 +1,409 @@
-"""What parts the columns of a table, as spreadsheets, data sets and people write them."""
+import csv as csv_format
+import json
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from metric_learning.data import csv
-from metric_learning.data.table import find_delimiter
+from metric_learning.data import csv, table
 
 WORDS = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]
 
 
+def write(path, header, rows, encoding="utf-8"):
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv_format.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Eight classes of three texts, the labels in no order."""
+    rows = [(f"{word} says, number {i}", word) for i in range(3) for word in WORDS[::-1]]
+    return write(tmp_path / "pets.csv", ["text", "label"], rows)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rows = []
+    for i, word in enumerate(WORDS * 2):
+        name = f"pictures/{word}{i}.png"
+        Image.new("L", (5, 5), i).save(tmp_path / name)
+        rows.append((name, word))
+    return write(tmp_path / "pets.csv", ["image", "label"], rows)
+
+
+def labels_of_captions(source):
+    return {
+        caption: source.class_names[label]
+        for split in source.splits.values()
+        for caption, label in zip(split.captions, split.labels, strict=True)
+    }
+
+
+def test_texts_keep_their_labels(texts):
+    source = csv(texts)
+    assert source.kind == "texts"
+    assert source.name == "pets"
+    assert source.class_names == tuple(WORDS)
+    found = labels_of_captions(source)
+    assert len(found) == 24
+    assert all(text.startswith(word) for text, word in found.items())
+
+
+def test_vocabulary_is_of_training_texts_alone(texts):
+    source = csv(texts, ngrams=None, min_count=1, length=8)
+    train_words = {f"<{source.class_names[i]}>" for i in source.train.classes}
+    class_words = {f"<{word}>" for word in WORDS}
+    assert class_words & set(source.vocabulary.tokens) == train_words
+    assert source.input_shape == (8,)
+
+
+def test_images_are_found_beside_the_file(images, monkeypatch, tmp_path_factory):
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    source = csv(images, image_size=(4, 4), channels=1)
+    assert source.kind == "images"
+    for split in source.splits.values():
+        for image, caption in zip(split.inputs, split.captions, strict=True):
+            assert (image == int("".join(filter(str.isdigit, caption)))).all()
+    assert labels_of_captions(source)["pictures/ant8.png"] == "ant"
+
+
+def test_unreadable_images_can_be_left_out(images, tmp_path):
+    (tmp_path / "pictures/dog3.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"1 of 16 images cannot be read: .*dog3.png"):
+        csv(images)
+    with pytest.warns(UserWarning) as caught:
+        source = csv(images, skip_unreadable=True)
+    assert [str(w.message).split(" ")[0] for w in caught] == ["1", "pets:"]  # dog is alone now
+    found = labels_of_captions(source)
+    assert len(found) == 15
+    assert all(word in caption for caption, word in found.items())
+
+
+def test_seed_decides_the_split_whatever_the_order_of_rows(texts, tmp_path):
+    lines = texts.read_text().splitlines()
+    turned = tmp_path / "turned.csv"
+    turned.write_text("\n".join([lines[0], *lines[:0:-1]]))
+    for seed in range(3):
+        classes = csv(texts, seed=seed).test.classes
+        np.testing.assert_array_equal(classes, csv(turned, seed=seed).test.classes)
+    assert len({tuple(csv(texts, seed=seed).test.classes) for seed in range(5)}) > 1
+
+
+def test_labels_above_2_to_24_stay_apart(tmp_path):
+    ids = [str(16_777_216 + i) for i in range(8)]
+    rows = [(f"text {i} {name}", name) for i in range(2) for name in ids]
+    source = csv(write(tmp_path / "ids.csv", ["text", "label"], rows))
+    assert source.class_names == tuple(ids)
+
+
+def test_labels_are_strings_as_written(tmp_path):
+    names = ["7", "07", "007", "7.0", "é", "e", "NA", "nan"]
+    rows = [(f"text {i} {name}", name) for i in range(2) for name in names]
+    source = csv(write(tmp_path / "ids.csv", ["text", "label"], rows))
+    assert source.class_names == tuple(sorted(names))
+
+
+def test_unicode_quotes_and_byte_order_mark(tmp_path):
+    rows = [(f'größer, "{word}" {i}\nनमस्ते', word) for word in WORDS for i in range(2)]
+    source = csv(write(tmp_path / "t.csv", ["text", "label"], rows, encoding="utf-8-sig"))
+    assert source.train.captions[0].startswith('größer, "')
+    assert source.train.captions[0].endswith("\nनमस्ते")
+
+
+SPLIT_ROWS = [
+    (f"text {word} {i}", word, part)
+    for i in range(2)
+    for word, part in zip(
+        WORDS,
+        ["train"] * 4 + ["validation"] * 2 + ["test"] * 2,
+        strict=True,
+    )
+]
+
+
+def write_split(tmp_path, rows, header=("text", "label", "split")):
+    return write(tmp_path / "split.csv", header, rows)
+
+
+def names(source, split):
+    return [source.class_names[i] for i in source.splits[split].classes]
+
+
+def test_split_column_is_followed(tmp_path):
+    source = csv(write_split(tmp_path, SPLIT_ROWS))
+    assert names(source, "train") == WORDS[:4]
+    assert names(source, "validation") == WORDS[4:6]
+    assert names(source, "test") == WORDS[6:]
+    assert source.gallery is None
+
+
+def test_split_column_of_another_name_and_one_to_ignore(tmp_path):
+    path = write_split(tmp_path, SPLIT_ROWS, ("text", "label", "part"))
+    assert names(csv(path, split="part"), "test") == WORDS[6:]
+    path = write_split(tmp_path, [(*row[:2], "?") for row in SPLIT_ROWS])
+    assert len(names(csv(path, split=""), "test")) == 4
+
+
+def test_query_and_gallery_are_the_test(tmp_path):
+    rows = [row for row in SPLIT_ROWS if row[2] != "test"]
+    rows += [("q", "gnu", "query"), ("g", "gnu", "gallery"), ("h", "hen", "gallery")]
+    source = csv(write_split(tmp_path, rows))
+    assert source.test.captions == ("q",)
+    assert source.gallery.captions == ("g", "h")
+
+
+def test_validation_classes_are_held_out_of_training_when_not_named(tmp_path):
+    rows = [(*row[:2], row[2].replace("validation", "train")) for row in SPLIT_ROWS]
+    source = csv(write_split(tmp_path, rows), seed=1)
+    assert len(names(source, "validation")) == 2
+    assert sorted(names(source, "validation") + names(source, "train")) == WORDS[:6]
+
+
+def test_overlapping_classes_raise_unless_they_are_meant(tmp_path):
+    rows = [(f"text {i} {part}", word, part) for i, word in enumerate("aabb") for part in ("train", "test")]
+    path = write_split(tmp_path, rows + [(f"valid {i}", word, "validation") for i, word in enumerate("ccdd")])
+    with pytest.raises(ValueError, match=r"train and test .* share 2 classes \(a, b\)"):
+        csv(path)
+    assert names(csv(path, unseen_classes=False), "test") == ["a", "b"]
+
+
+def test_seen_classes_lend_validation_a_share_of_each(tmp_path):
+    rows = [(f"{i} {word} {part}", word, part) for i in range(20) for word in "ab" for part in ("train", "test")]
+    source = csv(write_split(tmp_path, rows), unseen_classes=False)
+    assert np.bincount(source.validation.labels).tolist() == [2, 2]
+    assert np.bincount(source.train.labels).tolist() == [18, 18]
+    with pytest.raises(ValueError, match="validation_fraction must be between 0 and 1, got 0"):
+        csv(write_split(tmp_path, rows), unseen_classes=False, validation_fraction=0)
+
+
 @pytest.mark.parametrize(
-    ("header", "line", "delimiter"),
+    ("header", "options", "message"),
     [
-        ("text,label", "{text},{label}", ","),
-        ("text;label", "{text};{label}", ";"),
-        ("text\tlabel", "{text}\t{label}", "\t"),
-        ("label|text|by", "{label}|{text}|x, y; z", "|"),
-        ("text label", '"{text}" {label}', " "),
-        ("text , label", "{text} , {label}", ","),
-        ('"text";"label"', '"{text}, {text}";{label}', ";"),
-        # Names with other delimiters, or more of them, in their columns.
-        ("text;label;a,b,c,d", "{text};{label};0", ";"),
-        ("text\tlabel\tmy own note", "{text}\t{label}\tn", "\t"),
-        ('"te,xt;1",text,label', "x,{text},{label}", ","),
-        ("\n\ntext;label", "{text};{label}", ";"),
+        (("words", "label"), {}, "no column image, path, text or features.* are words, label"),
+        (("text", "image", "label"), {}, "columns image and text"),
+        (("text", "label"), {"text": "txet"}, "no column 'txet', which text asks for"),
+        (("text", "class"), {}, "no column 'label', which label asks for.* are text, class"),
+        (("text", "label"), {"split": "fold"}, "no column 'fold', which split asks for"),
+        (
+            ("text", "label"),
+            {"image": "text", "text": "text"},
+            "one of image, text and features, got",
+        ),
+        (("text", "text"), {}, "column names must be unique"),
+        (("image", "label"), {"length": 5}, "length can only be set for texts"),
+        (("text", "label"), {"folds": 2}, "data.fold and data.folds must be given together; got None and 2"),
+        (("text", "label"), {"unseen_classes": False, "folds": 2, "fold": 0}, "data.unseen_classes=false parts items"),
+        (("text", "label"), {"query": "label"}, "data.query and data.gallery must be given together"),
+        (("text", "label"), {"query": "label", "gallery": "label"}, "'label' must hold true or false .* got 'ant'"),
     ],
 )
-def test_delimiter_is_found_by_the_header(tmp_path, header, line, delimiter):
-    lines = [line.format(text=f"{word} {i}", label=word) for word in WORDS for i in range(2)]
+def test_wrong_columns_are_named_with_the_ones_there_are(tmp_path, header, options, message):
+    path = write(tmp_path / "t.csv", header, [[word] * len(header) for word in WORDS])
+    with pytest.raises(ValueError, match=message):
+        csv(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ("text,label\na,b\nonly one\n", "line 3: expected 2 columns .* got 1"),
+        ("text,label\n", "header line and rows"),
+        ("text,label\na,x\n,y\n ,z\n", "'text' is empty in 2 of 3 rows .row 2, 3"),
+        ("text,label,split\na,x,train\nb,y,tset\n", "split must be one of .* got 'tset'"),
+        ("text,label,split\na,x,train\nb,x,train\n", "training classes"),
+        ("text,label,split\na,x,test\nb,x,validation\n", "'split' has no train rows"),
+        ("text,label,split\na,x,test\nb,x,query\n", "query and test rows mean the same"),
+    ],
+)
+def test_wrong_contents_are_named(tmp_path, contents, message):
     path = tmp_path / "t.csv"
-    path.write_text("\n".join([header, *lines]))
-    assert find_delimiter(path, ("text", "label", "split", "image")) == delimiter
-    source = csv(path)
-    assert source.class_names == tuple(WORDS)
-    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space"}
-    for named in (names[delimiter], delimiter):
-        assert csv(path, delimiter=named).test.captions == source.test.captions
-
-
-def test_delimiter_is_found_for_columns_of_other_names(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("a, note;word;kind\n" + "\n".join(f"1, 2;{w} {i};{w}" for w in WORDS for i in range(2)))
-    assert csv(path, text="word", label="kind").class_names == tuple(WORDS)
-    with pytest.raises(ValueError, match="no column image or text.* columns are a, note, word, kind"):
-        csv(path, label="kind")
-
-
-def test_escaped_tab_is_a_tab_and_more_than_a_character_is_refused(tmp_path):
-    path = tmp_path / "t.tsv"
-    path.write_text("text\tlabel\n" + "\n".join(f"{w} {i}\t{w}" for w in WORDS for i in range(2)))
-    assert csv(path, delimiter="\\t").class_names == tuple(WORDS)
-    for wrong in ("", "tabs", '"', "\n", 5):
-        with pytest.raises(ValueError, match="data.delimiter must be one character, or one of comma, semicolon, tab"):
-            csv(path, delimiter=wrong)
-    with pytest.raises(ValueError, match="line 3: expected 1 columns .* got 2; .* parted by comma, unless data.delim"):
-        path.write_text("text\na\nb,c\n")
+    path.write_text(contents)
+    with pytest.raises(ValueError, match=message):
         csv(path)
+
+
+def test_missing_or_undecodable_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match="path must be a file of rows, .* got .*none.csv"):
+        csv(tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes("text,label\ngrün,x\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="latin.csv is not a CSV file in UTF-8"):
+        csv(tmp_path / "latin.csv")
+
+
+def test_paths_written_on_windows_are_found(images):
+    rows = images.read_text()
+    expected = csv(images)
+    images.write_text(rows.replace("pictures/", "pictures\\"))
+    source = csv(images)
+    assert source.test.captions[0].startswith("pictures\\")
+    for name, split in source.splits.items():
+        np.testing.assert_array_equal(split.inputs, expected.splits[name].inputs)
+        assert split.ids == expected.splits[name].ids
+    Image.new("L", (5, 5), 200).save(images.parent / "pictures\\ant0.png")  # a name that is right as it stands
+    found = {c: x for s in csv(images).splits.values() for c, x in zip(s.captions, s.inputs, strict=True)}
+    assert (found["pictures\\ant0.png"] == 200).all()
+
+
+def test_rows_without_a_label_are_said_or_left_out(tmp_path):
+    rows = [(f"{word} {i}", word) for i in range(2) for word in WORDS]
+    path = write(tmp_path / "t.csv", ["text", "label"], [("lost", ""), *rows, ("lost too", " ")])
+    message = r"'label' is empty in 2 of 18 rows \(row 1, 18, .*or leave these rows out with data.skip_unlabeled=true"
+    with pytest.raises(ValueError, match=message):
+        csv(path)
+    with pytest.warns(UserWarning, match="2 of 18 rows have no label and are left out") as caught:
+        source = csv(path, skip_unlabeled=True)
+    assert len(caught) == 1
+    assert sorted(labels_of_captions(source)) == sorted(text for text, _ in rows)
+    ids = {
+        caption: key for split in source.splits.values() for caption, key in zip(split.captions, split.ids, strict=True)
+    }
+    assert ids["ant 0"] == "2"  # the row in the file
+
+
+def test_empty_texts_are_still_named_when_unlabeled_rows_are_left_out(tmp_path):
+    path = write(tmp_path / "t.csv", ["text", "label"], [("lost", ""), ("", "ant")])
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"'text' is empty in 1 of 1 rows \(row 2, counted"):
+        csv(path, skip_unlabeled=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_a_pipe_for_a_table_or_an_image_is_named_at_once(images, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match="data.path must be .* got .*pipe.csv, which is no regular file"):
+        csv(tmp_path / "pipe.csv")
+    (tmp_path / "pictures/dog3.png").unlink()
+    os.mkfifo(tmp_path / "pictures/dog3.png")
+    with pytest.raises(ValueError, match=r"1 of 16 images cannot be read: .*dog3.png \(a pipe, not a file\)"):
+        csv(images)
+
+
+def test_json_lines_and_parquet_hold_what_the_csv_holds(texts):
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    rows = list(csv_format.DictReader(texts.read_text(encoding="utf-8").splitlines()))
+    lines = texts.with_suffix(".jsonl")
+    lines.write_text("\n\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    pyarrow.parquet.write_table(pyarrow.csv.read_csv(texts), texts.with_suffix(".parquet"))
+    expected = table(texts)
+    for path in (lines, texts.with_suffix(".parquet")):
+        found = table(path)
+        for name, split in expected.splits.items():
+            other = found.splits[name]
+            assert split.captions == other.captions
+            assert (split.labels == other.labels).all()
+            assert (split.inputs == other.inputs).all()
+    lines.write_text('{"text": "a", "label": "b"}\n{"text": ', encoding="utf-8")
+    with pytest.raises(ValueError, match="pets.jsonl, line 2, is no JSON"):
+        table(lines)
+    lines.write_text('["a"]', encoding="utf-8")
+    with pytest.raises(ValueError, match="pets.jsonl, line 1: expected an object"):
+        table(lines)
+    texts.with_suffix(".parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ValueError, match="pets.parquet is no Parquet file"):
+        table(texts.with_suffix(".parquet"))
+
+
+FEATURES = [([i, -i, i / 2], word) for i, word in enumerate(WORDS * 3)]
+
+
+def write_features(path, how):
+    import pyarrow.parquet
+
+    vectors, labels = zip(*FEATURES, strict=True)
+    if how == "columns":
+        return write(path / "f.csv", ["a", "b", "c", "label"], [(*vector, label) for vector, label in FEATURES])
+    if how == "text":
+        return write(path / "f.csv", ["v", "label"], [(str(vector), label) for vector, label in FEATURES])
+    if how == "json":
+        text = "\n".join(json.dumps({"v": vector, "label": label}) for vector, label in FEATURES)
+        (path / "f.jsonl").write_text(text, encoding="utf-8")
+        return path / "f.jsonl"
+    kind = pyarrow.list_(pyarrow.float32(), 3) if how == "fixed" else pyarrow.list_(pyarrow.float64())
+    columns = {"v": pyarrow.array([list(map(float, vector)) for vector in vectors], kind), "label": list(labels)}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path / "f.parquet")
+    return path / "f.parquet"
+
+
+@pytest.mark.parametrize("how", ["columns", "text", "json", "list", "fixed"])
+def test_features_are_read_from_columns_of_numbers_or_of_vectors(tmp_path, how):
+    source = table(write_features(tmp_path, how), features=["a", "b", "c"] if how == "columns" else "v")
+    assert source.kind == "features" and source.input_shape == (3,) and source.vocabulary is None
+    found = {
+        caption: (row.tolist(), source.class_names[label])
+        for split in source.splits.values()
+        for caption, row, label in zip(split.captions, split.inputs, split.labels, strict=True)
+    }
+    assert found == {f"row {i + 1}": (vector, word) for i, (vector, word) in enumerate(FEATURES)}
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("1 x", "column 'v' must hold numbers or vectors of them, and does not in row 3"),
+        ("", "column 'v' must hold numbers or vectors of them, and does not in row 3"),
+        ("1 nan", "column 'v' must hold finite numbers, and does not in row 3"),
+        ("1 2 3", r"vectors of column 'v' must be equally long, got \[2, 3\]"),
+    ],
+)
+def test_wrong_vectors_are_named(tmp_path, cell, message):
+    rows = [("1 2", word) for word in WORDS]
+    rows[2] = (cell, "cat")
+    with pytest.raises(ValueError, match=message):
+        table(write(tmp_path / "f.csv", ["v", "label"], rows), features="v")
+
+
+def test_the_table_of_open_metric_learning_works_as_it_is(images, tmp_path):
+    """Rows of validation are judged, as queries, in the gallery, or as both; some of train are held out."""
+    rows = []
+    for i, word in enumerate(WORDS * 2):
+        judged = word in ("fox", "gnu", "hen")
+        flags = ("True", "False") if i < len(WORDS) else ("False", "True")
+        rows.append(
+            (word, f"pictures/{word}{i}.png", "validation" if judged else "train", *(flags if judged else ("", "")))
+        )
+    path = write(tmp_path / "oml.csv", ["label", "path", "split", "is_query", "is_gallery"], rows)
+    source = table(path, image_size=(4, 4))
+    assert source.names_of(source.test) == source.names_of(source.gallery) == ["fox", "gnu", "hen"]
+    assert source.test.captions == ("pictures/fox5.png", "pictures/gnu6.png", "pictures/hen7.png")
+    assert source.gallery.captions == ("pictures/fox13.png", "pictures/gnu14.png", "pictures/hen15.png")
+    assert len(source.validation.classes) == 2 and len(source.train.classes) == 3
+    both = [(*row[:3], "1", "1") for row in rows]
+    source = table(write(tmp_path / "oml.csv", ["label", "path", "split", "is_query", "is_gallery"], both))
+    assert source.gallery is None and len(source.test) == 6
+    boxes = [(*row, "0", "0", "2", "2") for row in both]
+    header = ["label", "path", "split", "is_query", "is_gallery", "x_1", "y_1", "x_2", "y_2"]
+    with pytest.warns(UserWarning, match="the boxes in columns x_1, y_1, x_2, y_2 are not cut out"):
+        table(write(tmp_path / "oml.csv", header, boxes))
+
+
+def test_groups_of_rows_are_those_of_the_column(texts):
+    rows = [
+        (text, text.split()[0], f"camera {i % 2}")
+        for i, text in enumerate(w + f" {n}" for n in range(4) for w in WORDS)
+    ]
+    source = table(write(texts, ["text", "label", "group"], rows))
+    for split in source.splits.values():
+        assert split.groups == tuple(
+            dict((text, group) for text, _, group in rows)[caption] for caption in split.captions
+        )
+    assert table(texts, group="").test.groups is None
+
+
+def test_classes_that_are_seen_are_parted_by_items(texts):
+    rows = [(f"{word} {i}", word) for word in WORDS for i in range(20)]
+    source = table(
+        write(texts, ["text", "label"], rows), unseen_classes=False, test_fraction=0.3, validation_fraction=0.2
+    )
+    sizes = {name: np.bincount(split.labels, minlength=8).tolist() for name, split in source.splits.items()}
+    assert sizes["test"] == [6] * 8
+    assert sum(sizes["validation"]) == 22 and set(sizes["validation"]) == {2, 3}
+    items = [caption for split in source.splits.values() for caption in split.captions]
+    assert sorted(items) == sorted(text for text, _ in rows)

@@ -189,3 +189,28 @@ def test_labels_of_two_kinds_are_refused(clusters):
     rows, labels = clusters
     with pytest.raises(ValueError, match="labels must be integers or strings throughout; got both"):
         evaluate(rows, labels, gallery_embeddings=rows, gallery_labels=labels.astype(str))
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_rows_of_the_label_and_group_of_the_query_are_no_answers(clusters, with_gallery):
+    """As in re-identification: another picture by the same camera. Oracle: loops that drop rows by label and group."""
+    rows, labels = clusters
+    groups = np.array(["north", "south", "east"])[np.arange(40) % 3]
+    queries = slice(0, 15) if with_gallery else slice(None)
+    by_both = [f"{label} {group}" for label, group in zip(labels, groups, strict=True)]
+    expected = scores_by_hand(rows[queries], labels[queries], by_both[queries], rows, labels, by_both, (1, 2, 4))
+    assert 0.1 < expected["map@r"] < 0.8 and expected["queries_without_positives"] > 0
+    gallery = {"gallery_embeddings": rows, "gallery_labels": labels, "gallery_groups": groups} if with_gallery else {}
+    options = {"ks": (1, 2, 4), "distance": "euclidean", "groups": groups[queries]}
+    scores = evaluate(rows[queries], labels[queries], **options, **gallery).scores
+    assert scores == pytest.approx(expected | {"mrr": scores["mrr"]})
+    if with_gallery:
+        ids = np.arange(40)
+        assert (
+            evaluate(rows[queries], labels[queries], ids=ids[queries], gallery_ids=ids, **options, **gallery).scores
+            == scores
+        )
+        with pytest.raises(ValueError, match="ids must stand for items of one label and one group"):
+            evaluate(rows[queries], labels[queries], ids=ids[queries], gallery_ids=ids[::-1], **options, **gallery)
+        with pytest.raises(ValueError, match="groups and gallery_groups must be given together"):
+            evaluate(rows[queries], labels[queries], **options, **(gallery | {"gallery_groups": None}))
