@@ -28,3 +28,40 @@ def numbered(name: str, *columns: ArrayLike) -> list[np.ndarray]:
     return [
         np.array([numbers.setdefault(value, len(numbers)) for value in column.tolist()], np.int64) for column in arrays
     ]
+
+
+def integers(name: str, values: ArrayLike, length: int) -> np.ndarray:
+    """[length] int64 of labels or ids. Floats are refused: float32 merges integers above 2^24."""
+    values = np.asarray(values)
+    if values.shape != (length,):
+        raise ValueError(f"{name} must have shape [{length}], one per row; got {list(values.shape)}")
+    if not np.can_cast(values.dtype, np.int64):
+        raise ValueError(f"{name} must be integers that fit int64; got {values.dtype}")
+    return values.astype(np.int64)
+
+
+def count_of(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """[n] int64, how often each of `values` [n] occurs `among` [m]."""
+    present, counts = np.unique(among, return_counts=True)
+    if not len(present):
+        return np.zeros(len(values), np.int64)
+    places = np.minimum(np.searchsorted(present, values), len(present) - 1)
+    return np.where(present[places] == values, counts[places], 0)
+
+
+def joint(*columns: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers that are equal where all of several columns are.
+
+    Args:
+        *columns: each of queries and gallery, int64 [n] and [m].
+
+    Returns:
+        int64 [n] and [m], from 0.
+    """
+    num_queries = len(columns[0][0])
+    numbers = np.zeros(num_queries + len(columns[0][1]), np.int64)
+    for queries, gallery in columns:
+        values = np.unique(np.concatenate([queries, gallery]), return_inverse=True)[1].reshape(-1)
+        pairs = numbers * (values.max(initial=0) + 1) + values
+        numbers = np.unique(pairs, return_inverse=True)[1].reshape(-1)
+    return numbers[:num_queries], numbers[num_queries:]

@@ -13,6 +13,9 @@ import faiss
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metric_learning.evaluation.names import integers
+from metric_learning.evaluation.relevance import LeftOut, SameId
+
 DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
 
 _SPARE = 8  # proposals beyond the k asked for: they show that nothing closer was left out
@@ -69,7 +72,15 @@ def search(
         ValueError: a shape, dtype or name that does not fit, NaN or infinite embeddings, or `k`
         outside the range above.
     """
-    finder = Finder(queries, gallery, distance=distance, query_ids=query_ids, gallery_ids=gallery_ids)
+    if (query_ids is None) != (gallery_ids is None):
+        raise ValueError("query_ids and gallery_ids must be given together; got only one of them")
+    left_out = None
+    if query_ids is not None and gallery_ids is not None:
+        left_out = SameId(
+            integers("query_ids", query_ids, len(np.asarray(queries))),
+            integers("gallery_ids", gallery_ids, len(np.asarray(gallery))),
+        )
+    finder = Finder(queries, gallery, distance=distance, left_out=left_out)
     if not 1 <= k <= finder.fewest:
         raise ValueError(
             f"k must be from 1 to {finder.fewest}, the gallery rows left without the query itself; "
@@ -89,7 +100,7 @@ class Finder:
 
     Attributes:
         num_queries, gallery_size: n and m.
-        fewest: gallery rows left without the query itself, for the query with the fewest.
+        fewest: gallery rows that are not left out, for the query with the fewest.
     """
 
     def __init__(
@@ -98,8 +109,7 @@ class Finder:
         gallery: ArrayLike,
         *,
         distance: str = "cosine",
-        query_ids: ArrayLike | None = None,
-        gallery_ids: ArrayLike | None = None,
+        left_out: LeftOut | None = None,
     ) -> None:
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
@@ -111,8 +121,6 @@ class Finder:
                 "queries and gallery must have the same number of dimensions; "
                 f"got {queries.shape[1]} and {gallery.shape[1]}"
             )
-        if (query_ids is None) != (gallery_ids is None):
-            raise ValueError("query_ids and gallery_ids must be given together; got only one of them")
         self.num_queries, self.gallery_size = len(queries), len(gallery)
         self._dot = distance == "dot"
         self._root = distance == "euclidean"
@@ -135,13 +143,8 @@ class Finder:
         self._moved_gallery = gallery if self._dot else gallery - self._origin
         self._longest = np.sqrt(_squared_lengths(self._moved_gallery).max(initial=0.0))
 
-        self._query_ids = self._gallery_ids = None
-        own = np.zeros(len(queries), np.int64)
-        if query_ids is not None and gallery_ids is not None:
-            self._query_ids = integers("query_ids", query_ids, len(queries))
-            self._gallery_ids = integers("gallery_ids", gallery_ids, len(gallery))
-            own = count_of(self._query_ids, self._gallery_ids)
-        self.fewest = self.gallery_size - int(own.max(initial=0))
+        self._left_out = left_out
+        self.fewest = self.gallery_size - (0 if left_out is None else int(left_out.counts.max(initial=0)))
 
     def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
         """Yields (rows of the queries, their `Neighbors`); index -1 at distance inf where fewer
@@ -196,31 +199,12 @@ class Finder:
         distances = -distances if self._dot else distances * self._scale[rows, None]
         keys = _packed(distances).astype(np.uint64) << np.uint64(32)
         keys |= candidates.astype(np.uint64)
-        if self._query_ids is not None and self._gallery_ids is not None:
-            keys[self._gallery_ids[candidates] == self._query_ids[rows, None]] = _TAKEN
+        if self._left_out is not None:
+            keys[self._left_out(rows, candidates)] = _TAKEN
         if k is not None:
             keys = np.partition(keys, k - 1, axis=1)[:, :k]
         keys.sort(axis=1)
         return keys
-
-
-def integers(name: str, values: ArrayLike, length: int) -> np.ndarray:
-    """[length] int64 of labels or ids. Floats are refused: float32 merges integers above 2^24."""
-    values = np.asarray(values)
-    if values.shape != (length,):
-        raise ValueError(f"{name} must have shape [{length}], one per row; got {list(values.shape)}")
-    if not np.can_cast(values.dtype, np.int64):
-        raise ValueError(f"{name} must be integers that fit int64; got {values.dtype}")
-    return values.astype(np.int64)
-
-
-def count_of(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """[n] int64, how often each of `values` [n] occurs `among` [m]."""
-    present, counts = np.unique(among, return_counts=True)
-    if not len(present):
-        return np.zeros(len(values), np.int64)
-    places = np.minimum(np.searchsorted(present, values), len(present) - 1)
-    return np.where(present[places] == values, counts[places], 0)
 
 
 def _embeddings(name: str, rows: ArrayLike) -> np.ndarray:

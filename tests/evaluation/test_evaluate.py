@@ -170,8 +170,7 @@ def test_labels_and_ids_are_what_losses_take_them_for(clusters):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.eye(40, dtype=int), r"labels must be one a row, \[40\]; got \[40, 40\]: rows of several classes"),
-        (np.zeros((40, 1, 1), int), r"labels must be \[n\], one a row; got \[40, 1, 1\]"),
+        (np.zeros((40, 1, 1), int), r"labels must be \[batch\], or \[batch, classes\] multi-hot; got .*40, 1, 1"),
         (
             np.zeros((40, 1), np.float32),
             "labels must be integers or strings, as floating numbers merge .*; got float32",
@@ -210,7 +209,5 @@ def test_rows_of_the_label_and_group_of_the_query_are_no_answers(clusters, with_
             evaluate(rows[queries], labels[queries], ids=ids[queries], gallery_ids=ids, **options, **gallery).scores
             == scores
         )
-        with pytest.raises(ValueError, match="ids must stand for items of one label and one group"):
-            evaluate(rows[queries], labels[queries], ids=ids[queries], gallery_ids=ids[::-1], **options, **gallery)
         with pytest.raises(ValueError, match="groups and gallery_groups must be given together"):
             evaluate(rows[queries], labels[queries], **options, **(gallery | {"gallery_groups": None}))

@@ -6,6 +6,7 @@ import pytest
 
 from metric_learning.distances import DISTANCES as TRAINING_DISTANCES
 from metric_learning.distances import pairwise
+from metric_learning.evaluation.relevance import SameId
 from metric_learning.evaluation.search import DISTANCES, Finder, search
 
 ABOVE_FLOAT32 = 2**24  # from here on float32 merges neighboring integers
@@ -220,7 +221,7 @@ def test_k_may_be_all_that_is_left():
 
 def test_blocks_pad_where_fewer_are_available():
     rows, ids = np.eye(4, dtype=np.float32), np.array([1, 1, 2, 3])
-    ((_, found),) = Finder(rows, rows, query_ids=ids, gallery_ids=ids).blocks(3)
+    ((_, found),) = Finder(rows, rows, left_out=SameId(ids, ids)).blocks(3)
     np.testing.assert_array_equal(found.indices, [[2, 3, -1], [2, 3, -1], [0, 1, 3], [0, 1, 2]])
     assert np.isinf(found.distances[0, 2]) and np.isfinite(found.distances[:, :2]).all()
 
