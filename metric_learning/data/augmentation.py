@@ -108,7 +108,7 @@ class DrawingAugmentation:
         return sample_by_gathers(ink, transforms) if xla.compiling() else sample_by_kernel(ink, transforms)
 
 
-def sample_by_kernel(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+def sample_by_kernel(images: tf.Tensor, transforms: tf.Tensor, reflect: bool = False) -> tf.Tensor:
     """What `sample_by_gathers` does, by a kernel of TensorFlow's that is faster but has no counterpart in XLA."""
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
@@ -116,17 +116,18 @@ def sample_by_kernel(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         output_shape=images.shape[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+        fill_mode="REFLECT" if reflect else "CONSTANT",
     )
 
 
-def sample_by_gathers(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+def sample_by_gathers(images: tf.Tensor, transforms: tf.Tensor, reflect: bool = False) -> tf.Tensor:
     """Images seen through affine maps: bilinear between pixels, 0 beyond the border.
 
     Args:
         images: [B, H, W, C] float32; H, W and C known.
         transforms: [B, 6] float32 of a, b, x, c, d, y: what comes to (column, row) is taken from
             (a * column + b * row + x, c * column + d * row + y).
+        reflect: beyond the border is the image in a mirror, d c b a | a b c d | d c b a, instead of 0.
 
     Returns:
         [B, H, W, C] float32.
@@ -135,6 +136,8 @@ def sample_by_gathers(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     a, b, x, c, d, y = (transforms[:, i, None, None] for i in range(6))
     columns, rows = tf.range(width, dtype=tf.float32)[None, None, :], tf.range(height, dtype=tf.float32)[None, :, None]
     x, y = a * columns + b * rows + x, c * columns + d * rows + y
+    if reflect:
+        x, y = _mirrored(x, width), _mirrored(y, height)
     left, top = tf.floor(x), tf.floor(y)
     # With a border of zeros, which is where all that lies beyond is read.
     pixels = tf.reshape(tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]]), [-1, (height + 2) * (width + 2), channels])
@@ -151,6 +154,12 @@ def sample_by_gathers(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     above = to_left * read(top, left) + to_right * read(top, left + 1.0)
     below = to_left * read(top + 1.0, left) + to_right * read(top + 1.0, left + 1.0)
     return to_top * above + to_bottom * below
+
+
+def _mirrored(places, size):
+    """Places on a line of pixels and its mirror images, as places between the first pixel and the last."""
+    places = tf.math.floormod(places, 2.0 * size)
+    return tf.clip_by_value(tf.where(places >= size, 2.0 * size - 1.0 - places, places), 0.0, size - 1.0)
 
 
 @dataclasses.dataclass(frozen=True)

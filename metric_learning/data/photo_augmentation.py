@@ -1,8 +1,12 @@
 """Random crops, flips and light: what a photograph could have looked like as well."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
+
+from metric_learning import xla
+from metric_learning.data.augmentation import sample_by_gathers, sample_by_kernel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,8 +14,8 @@ class PhotoAugmentation:
     """Crops images at random, to one size, and changes side and light.
 
     All images of a batch are changed at once, and what happens to one is a function of its random numbers alone, so a
-    run gives the same images again however it is resumed or spread over devices. Everything is products of matrices,
-    so XLA compiles it.
+    run gives the same images again however it is resumed or spread over devices. All but rotation is products of
+    matrices, and XLA compiles all of it.
 
     Args:
         size: (height, width) that comes out; None: that of the images. Crops need an encoder that takes images of any
@@ -21,13 +25,18 @@ class PhotoAugmentation:
         flip: share of the images that are mirrored, left and right.
         brightness, contrast, saturation: vary by up to this share, either way.
         erase: share of the images of which a rectangle, of a tenth to a third of each side, turns gray.
+        rotation: up to so many degrees, either way; what comes in at the corners is the image in a mirror.
+        gray: share of the images that lose their color.
+        blur: share of the images that are blurred, by a Gaussian of a standard deviation of up to a hundredth of the
+            longer side, or up to one pixel where that is more.
 
     Raises:
         ValueError: an argument out of range.
 
     References:
         Szegedy et al.: Going deeper with convolutions. CVPR 2015 (crops). Zhong et al.: Random erasing data
-        augmentation. AAAI 2020.
+        augmentation. AAAI 2020. Chen et al.: A simple framework for contrastive learning of visual representations.
+        ICML 2020 (gray and blur).
     """
 
     size: tuple | None = None
@@ -38,18 +47,26 @@ class PhotoAugmentation:
     contrast: float = 0.3
     saturation: float = 0.3
     erase: float = 0.0
+    rotation: float = 0.0
+    gray: float = 0.0
+    blur: float = 0.0
 
-    num_randoms = 13  # uniform numbers that an image needs
     takes = "images"
+
+    @property
+    def num_randoms(self) -> int:
+        """Uniform numbers that an image needs: four more if it is rotated, made gray or blurred."""
+        return 17 if self.rotation or self.gray or self.blur else 13
 
     def __post_init__(self):
         if self.size is not None and (len(self.size) != 2 or not all(isinstance(n, int) and n > 0 for n in self.size)):
             raise ValueError(f"augmentation.size must be (height, width), or null; got {self.size}")
         if not 0 < self.area <= 1:
             raise ValueError(f"augmentation.area must be above 0 and at most 1; got {self.area}")
-        if not self.aspect >= 0:
-            raise ValueError(f"augmentation.aspect must be at least 0; got {self.aspect}")
-        for name in ("flip", "brightness", "contrast", "saturation", "erase"):
+        for name in ("aspect", "rotation"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"augmentation.{name} must be at least 0; got {getattr(self, name)}")
+        for name in ("flip", "brightness", "contrast", "saturation", "erase", "gray", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augmentation.{name} is a share, from 0 to 1; got {getattr(self, name)}")
 
@@ -63,9 +80,25 @@ class PhotoAugmentation:
         Returns:
             [B, height, width, C] float32, values 0 to 255.
         """
-        images = self._crop(tf.cast(images, tf.float32), randoms[:, :5])
+        images = tf.cast(images, tf.float32)
+        if self.rotation:
+            images = self._rotate(images, randoms[:, 13])
+        images = self._crop(images, randoms[:, :5])
         images = self._relight(images, randoms[:, 5:8])
+        if self.gray:
+            loses_color = (randoms[:, 14] < self.gray)[:, None, None, None]
+            images = tf.where(loses_color, tf.reduce_mean(images, axis=-1, keepdims=True), images)
+        if self.blur:
+            images = self._blur(images, randoms[:, 15:])
         return self._erase(images, randoms[:, 8:]) if self.erase else images
+
+    def _rotate(self, images, randoms):
+        angle = (2.0 * randoms - 1.0) * self.rotation * math.pi / 180.0
+        x, y = (images.shape[2] - 1) / 2.0, (images.shape[1] - 1) / 2.0  # the center
+        cos, sin = tf.cos(angle), tf.sin(angle)
+        transforms = tf.stack([cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y], axis=1)
+        sample = sample_by_gathers if xla.compiling() else sample_by_kernel
+        return sample(images, transforms, reflect=True)
 
     def _crop(self, images, randoms):
         height, width, channels = images.shape[1:]
@@ -91,6 +124,14 @@ class PhotoAugmentation:
         images = gray + saturation * (images - gray)
         mean = tf.reduce_mean(gray, axis=[1, 2], keepdims=True)
         return tf.clip_by_value(brightness * (mean + contrast * (images - mean)), 0.0, 255.0)
+
+    def _blur(self, images, randoms):
+        height, width, channels = images.shape[1:]
+        deviation = randoms[:, 1] * max(max(height, width) / 100.0, 1.0)
+        deviation = tf.where(randoms[:, 0] < self.blur, deviation, 0.0)
+        rows, columns = gaussian(deviation, height), gaussian(deviation, width)
+        blurred = tf.reshape(tf.matmul(rows, tf.reshape(images, [-1, height, width * channels])), tf.shape(images))
+        return tf.einsum("bvw,bhwc->bhvc", columns, blurred)
 
     def _erase(self, images, randoms):
         inside = []
@@ -120,4 +161,21 @@ def resampling(start: tf.Tensor, length: tf.Tensor, size: int, out_size: int) ->
     pixels = tf.range(size, dtype=tf.float32) + 0.5
     reach = tf.maximum(step, 1.0)[:, None, None]
     weights = tf.maximum(1.0 - tf.abs(centers[:, :, None] - pixels[None, None, :]) / reach, 0.0)
+    return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
+
+
+def gaussian(deviation: tf.Tensor, size: int) -> tf.Tensor:
+    """Matrices that blur a line of pixels.
+
+    Args:
+        deviation: [B] float32, standard deviation in pixels, at least 0; 0 leaves the line as it is.
+        size: pixels of the line.
+
+    Returns:
+        [B, size, size] float32, rows that sum to 1.
+    """
+    places = tf.range(size, dtype=tf.float32)
+    squares = (places[:, None] - places[None, :])[None] ** 2
+    # Below a tenth of a pixel the neighbors weigh nothing in float32.
+    weights = tf.exp(-0.5 * squares / tf.maximum(deviation, 0.1)[:, None, None] ** 2)
     return weights / tf.reduce_sum(weights, axis=2, keepdims=True)
