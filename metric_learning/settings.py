@@ -50,6 +50,7 @@ OWN = re.compile(
 )
 OTHERS = re.compile(
     r"keras\.(optimizers(\.schedules)?|losses|regularizers|initializers|constraints)\.[A-Z]\w+|tensorflow\.distribute\.\w+"
+    r"|keras\.layers\.(Random[A-Z]\w+|AugMix|AutoContrast|CenterCrop|Equalization|Resizing|Solarization)"  # of images
 )
 
 
@@ -86,6 +87,8 @@ def _check_list(given, shipped, path):
     kinds = {type(part) for part in shipped or ()}
     for i, part in enumerate(given):
         like = shipped[i] if shipped and i < len(shipped) else None
+        if isinstance(part, dict) and isinstance(like, dict) and part.get("_target_") != like.get("_target_"):
+            like = None  # another thing, with settings of its own
         if like is None and len(kinds) == 1 and dict not in kinds:
             like = shipped[0]
         check_settings(part, like, path if not isinstance(part, dict) else f"{path}.{i}")

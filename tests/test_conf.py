@@ -81,6 +81,8 @@ def test_overrides_read_the_way_a_person_would_guess(override, value):
         (["data=emoji_text", "augmentation=none"], None),
         (["data=csv", "augmentation=drawing"], "DrawingAugmentation"),
         (["augmentation=tokens", "data=csv"], "TokenSampling"),
+        (["augmentation=views"], "PhotoAugmentation"),
+        (["data=image_folder", "augmentation=keras"], "KerasAugmentation"),
         (["experiment=fashion_mnist", "augmentation=drawing"], "DrawingAugmentation"),
     ],
 )

@@ -76,6 +76,7 @@ def test_a_setting_of_another_kind_is_named(overrides, message):
         "loss=sphere_face loss.softening_start=null",
         "encoder=pretrained encoder.backbone=a.keras encoder.weights=null encoder.embedding_dim=null",
         "optimizer.rates={backbone:0.1,proxies:10} augmentation=photo augmentation.size=[24,24]",
+        "augmentation=keras augmentation.layers=[{_target_:keras.layers.RandomZoom,height_factor:[0.1,0.2]}]",
         "loss=recall_at_k loss.k=4",
         "miner=schedule miner@miner.first=easy_positive miner.begin=5",
         "+optimizer.clipvalue=0.5 +optimizer.ema_momentum=0.9",
@@ -104,6 +105,7 @@ def test_all_that_ships_passes(option):
         *("os.system", "builtins.exec", "subprocess.run", "mynet.build", "metric_learningx.losses.Triplet"),
         *("metric_learning.run_folder.write_whole", "metric_learning.tracking.os.system", "miners.miner.os.system"),
         *("keras.utils.get_file", "keras.models.load_model", "keras.saving.load_model", "keras.optimizers.deserialize"),
+        *("keras.layers.Lambda", "keras.layers.TFSMLayer", "keras.layers.TorchModuleWrapper"),
         *("keras.config.enable_unsafe_deserialization", "tensorflow.io.gfile.remove", "tensorflow.saved_model.load"),
     ],
 )

@@ -116,8 +116,10 @@ def test_every_loss_goes_from_data_to_report(configure, tmp_path, loss):
     assert len(list((tmp_path / "report").glob("*.png"))) == 4
 
 
-def test_views_of_unlabeled_items_are_learned_from(configure, tmp_path):
-    views = ["labels=items", "augmentation=drawing", "batch.samples=2", "batch.classes=8", "loss=triplet", "steps=4"]
+@pytest.mark.parametrize("augmentation", ["drawing", "views", "keras"])
+def test_views_of_unlabeled_items_are_learned_from(configure, tmp_path, augmentation):
+    views = ["labels=items", f"augmentation={augmentation}", "batch.samples=2", "batch.classes=8", "loss=nt_xent"]
+    views.append("steps=4")
     assert train.experiment(configure(*views), tmp_path, resume=False) > 0.0
 
 

@@ -8,6 +8,7 @@ from metric_learning.data.emoji_text import emoji_text as emoji_text
 from metric_learning.data.fashion_mnist import fashion_mnist as fashion_mnist
 from metric_learning.data.features import features as features
 from metric_learning.data.image_folder import image_folder as image_folder
+from metric_learning.data.keras_augmentation import KerasAugmentation as KerasAugmentation
 from metric_learning.data.photo_augmentation import PhotoAugmentation as PhotoAugmentation
 from metric_learning.data.source import DataSource as DataSource
 from metric_learning.data.split import Split as Split
