@@ -1,31 +1,71 @@
 """From embeddings and labels to scores: search, hit table, metrics, one block of queries at a
 time."""
 
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metric_learning.evaluation import metrics
+from metric_learning.evaluation.choice import DEFAULT, choose
+from metric_learning.evaluation.clustering import clustering
+from metric_learning.evaluation.geometry import geometry
+from metric_learning.evaluation.intervals import by_class, intervals
 from metric_learning.evaluation.relevance import Relevance
 from metric_learning.evaluation.search import Finder, Neighbors
+from metric_learning.evaluation.verification import verification
 
 
-class Evaluation(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
     """What `evaluate` found.
 
-    scores: means over the queries that have positives, keys "recall@<k>" for each of ks,
-        "precision@1", "r_precision", "map@r", "mrr" (floats in [0, 1]), and the counts "queries"
-        (all of them) and "queries_without_positives" (ints).
-    per_query: the same metrics as [n] float64 columns, NaN for queries without positives; for intervals and for
-        finding failures.
-    neighbors: the first `keep` neighbors of each query, for pictures.
+    Attributes:
+        scores: the chosen metrics: means over the queries that have positives (floats in [0, 1]), what belongs to no
+            query, such as "clustering/nmi", and the counts "queries" (all of them) and "queries_without_positives"
+            (ints).
+        per_query: the means' metrics as [n] float64 columns, NaN for queries without positives; for intervals and for
+            finding failures.
+        neighbors: the first `keep` neighbors of each query, for pictures.
+        classes: [n] int64, equal for queries of equal labels.
+        errors: standard errors of the scores that are no means.
     """
 
     scores: Mapping[str, float]
     per_query: Mapping[str, np.ndarray]
     neighbors: Neighbors
+    classes: np.ndarray
+    errors: Mapping[str, float]
+
+    def intervals(self, over: str = "classes", resamples: int = 1000) -> dict[str, tuple[float, float]]:
+        """95 % intervals of all scores but the counts: name -> (low, high), see `metric_learning.evaluation.intervals`.
+
+        Args:
+            over: "classes", which are drawn again with their queries; or "queries", where the classes are given.
+            resamples: how often.
+        """
+        found = intervals(self.per_query, self.classes, over=over, resamples=resamples)
+        macro = {name.removeprefix("macro/"): name for name in self.scores if name.startswith("macro/")}
+        if macro:
+            columns = {name: self.per_query[name] for name in macro}
+            means = intervals(columns, self.classes, over=over, macro=True, resamples=resamples)
+            found |= {macro[name]: interval for name, interval in means.items()}
+        for name, error in self.errors.items():
+            found[name] = self.scores[name] - 1.96 * error, self.scores[name] + 1.96 * error
+        return {name: found[name] for name in self.scores if name in found}
+
+    def by_class(self) -> dict[str, np.ndarray]:
+        """The table by class: "class" [C] as in `classes`, "queries" [C], and the mean of each metric [C], NaN where no
+        query counts."""
+        values, numbers = np.unique(self.classes, return_inverse=True)
+        numbers = numbers.reshape(-1)
+        table = np.stack(list(self.per_query.values()), axis=1)
+        counted = ~np.isnan(table)
+        sums, counts = by_class(np.where(counted, table, 0.0), numbers), by_class(counted, numbers)
+        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        return {"class": values, "queries": np.bincount(numbers)} | dict(zip(self.per_query, means.T, strict=True))
 
 
 def evaluate(
@@ -41,6 +81,8 @@ def evaluate(
     gallery_groups: ArrayLike | None = None,
     gallery_levels: ArrayLike | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
+    metrics: Sequence[str] = DEFAULT,
+    known_labels: ArrayLike | None = None,
     distance: str = "cosine",
     keep: int = 8,
     block_size: int | None = None,
@@ -52,9 +94,9 @@ def evaluate(
     the query are removed if ids are given for both, and nothing is removed if not. Groups, such as the camera, remove
     besides, of a query, the rows of both its label and its group (the rule of person re-identification).
 
-    The search goes max(R, ks) deep, R being the largest number of relevant rows of a query, so that
-    R-precision and MAP@R are exact, and MRR is cut only beyond that depth. Memory: the embeddings a
-    few times over, and a block.
+    The search goes as deep as the metrics need: max(R, ks), R being the largest number of relevant rows of a query, so
+    that R-precision and MAP@R are exact, and MRR is cut only beyond that depth; "map" and "minp" look at whole
+    rankings. Memory: the embeddings a few times over, and a block.
 
     Args:
         embeddings: [n, D] finite numbers.
@@ -67,7 +109,11 @@ def evaluate(
         gallery_embeddings: [m, D], searched instead of `embeddings`.
         gallery_labels: [m] as the labels, required with a gallery.
         gallery_ids, gallery_groups, gallery_levels: as those of the queries, of the m rows of the gallery.
-        ks: the k of recall@k, each from 1 to the gallery size without the query.
+        ks: the k of recall@k and of all others, each from 1 to the gallery size without the query.
+        metrics: names, see `metric_learning.evaluation.choice.NAMES`; "recall@k" is of all ks, "ndcg@10" of one.
+            "macro" adds means over classes, of the means over their queries, as "macro/recall@1".
+        known_labels: the classes that were seen in training; adds "known/recall@1" and "unseen/recall@1" and so on, if
+            there are queries of both. Of one class a row only.
         distance: see `search`.
         keep: neighbors per query to return; fewer if the gallery is smaller.
         block_size: see `search`; changes nothing but memory and time.
@@ -100,40 +146,71 @@ def evaluate(
     finder = Finder(embeddings, gallery_embeddings, distance=distance, left_out=relevance)
 
     fewest = finder.fewest
-    ks = tuple(ks)
-    if not ks or min(ks) < 1 or max(ks) > fewest:
+    choice = choose(metrics, ks)
+    ks = (*ks, *(k for _, k in choice.at_k))
+    if len(ks) == len(choice.at_k) or min(ks) < 1 or max(ks) > fewest:
         raise ValueError(
             f"evaluation.ks must be from 1 to {fewest}, the gallery rows left without the query "
-            f"itself; got {ks} with a gallery of {finder.gallery_size} rows"
+            f"itself; got {tuple(dict.fromkeys(ks))} with a gallery of {finder.gallery_size} rows"
         )
     relevant, num_queries = relevance.relevant, finder.num_queries
     if not relevant.any():
         raise ValueError(f"none of the {num_queries} queries has another row of its label in the gallery to find")
+    known = None if known_labels is None else relevance.are_of(known_labels)
 
     keep = min(keep, fewest)
     kept = Neighbors(np.empty((num_queries, keep), np.float32), np.empty((num_queries, keep), np.int64))
     columns: dict[str, np.ndarray] = {}
-    for rows, found in finder.blocks(max(int(relevant.max()), *ks, keep), block_size):
+    for rows, found in finder.blocks(max(choice.depth(int(relevant.max()), finder.gallery_size), keep), block_size):
+        queries = np.arange(rows.start, rows.stop)
         # Index -1, where a query has fewer rows left than the search is deep, reads a wrong label; but it stands behind
-        # all R of them and beyond the ks, where no metric looks.
-        hits = relevance.hits(np.arange(rows.start, rows.stop), found.indices)
-        for name, values in _columns(hits, relevant[rows], ks).items():
+        # all R of them and beyond the ks.
+        hits = relevance.hits(queries, found.indices)
+        if found.indices.shape[1] > fewest:
+            hits &= found.indices >= 0
+        gains = functools.partial(relevance.gains, queries, found.indices)
+        for name, values in choice.columns(hits, relevant[rows], gains, relevance.at_least[rows]).items():
             columns.setdefault(name, np.empty(num_queries))[rows] = values
         kept.distances[rows], kept.indices[rows] = (
             found.distances[:, :keep],
             found.indices[:, :keep],
         )
+    if known is not None and known.any() and not known.all():
+        for part, there in (("known", known), ("unseen", ~known)):
+            columns |= {f"{part}/{name}": np.where(there, column, np.nan) for name, column in _plain(columns).items()}
 
-    scores: dict[str, float] = {name: float(np.nanmean(values)) for name, values in columns.items()}
+    scores: dict[str, float] = {name: _mean(values) for name, values in columns.items()}
+    errors: dict[str, float] = {}
+    evaluation = Evaluation(scores, columns, kept, relevance.class_numbers[0], errors)
+    for name, (score, error) in _whole(choice.whole, evaluation, embeddings, gallery_embeddings, relevance, distance):
+        scores[name] = score
+        if error is not None:
+            errors[name] = error
     scores["queries"] = num_queries
     scores["queries_without_positives"] = int(np.count_nonzero(relevant == 0))
-    return Evaluation(scores, columns, kept)
+    return evaluation
 
 
-def _columns(hits, relevant, ks):
-    columns = {f"recall@{k}": metrics.recall_at_k(hits, relevant, k) for k in ks}
-    columns["precision@1"] = metrics.precision_at_1(hits, relevant)
-    columns["r_precision"] = metrics.r_precision(hits, relevant)
-    columns["map@r"] = metrics.map_at_r(hits, relevant)
-    columns["mrr"] = metrics.mean_reciprocal_rank(hits, relevant)
-    return columns
+def _plain(columns):
+    return {name: column for name, column in columns.items() if "/" not in name}
+
+
+def _mean(values):
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+
+
+def _whole(kinds, evaluation, embeddings, gallery, relevance, distance):
+    """Names of scores that are no means over queries, with (score, standard error or None)."""
+    found: dict[str, Any] = {}
+    if "macro" in kinds:
+        found |= {f"macro/{name}": (_mean(evaluation.by_class()[name]), None) for name in _plain(evaluation.per_query)}
+    if "clustering" in kinds:
+        of_clusters = clustering(embeddings, evaluation.classes, distance)
+        found |= {f"clustering/{name}": score for name, score in of_clusters.items()}
+    if "verification" in kinds:
+        of_pairs = verification(embeddings, np.asarray(gallery), relevance, distance)
+        found |= {f"verification/{name}": score for name, score in of_pairs.items()}
+    if "geometry" in kinds:
+        of_rows = geometry(embeddings, evaluation.classes)
+        found |= {f"geometry/{name}": score for name, score in of_rows.items()}
+    return found.items()

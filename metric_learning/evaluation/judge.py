@@ -8,23 +8,30 @@ import keras
 import numpy as np
 
 from metric_learning.distances import check_distance
+from metric_learning.evaluation.choice import DEFAULT, choose
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.evaluate import Evaluation, evaluate
 
 
 class SplitEvaluation(NamedTuple):
-    """What a `Judge` found: the split's name, its `Evaluation`, and the embeddings [n, D] float32 of its items and of
-    the gallery, None if it has none."""
+    """What a `Judge` found: the split's name, its `Evaluation`, the embeddings [n, D] float32 of its items and of the
+    gallery, None if it has none, and what is drawn again for intervals: classes, unless training knew them."""
 
     split_name: str
     evaluation: Evaluation
     embeddings: np.ndarray
     gallery_embeddings: np.ndarray | None = None
+    drawn: str = "classes"
 
     @property
     def scores(self) -> dict[str, float]:
         """Such as "validation/recall@1": 0.8."""
         return {f"{self.split_name}/{metric}": value for metric, value in self.evaluation.scores.items()}
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals, such as "test/recall@1": (.66, .71)."""
+        found = self.evaluation.intervals(over=self.drawn)
+        return {f"{self.split_name}/{metric}": interval for metric, interval in found.items()}
 
 
 def check_objective(objective: str, scores: Collection[str]) -> None:
@@ -43,9 +50,10 @@ class Judge:
         batch_size: items embedded at once, at most.
         memory: GB that a batch may take on its way through the encoder, see `embed`.
         distance: see `metric_learning.evaluation.search`.
+        metrics: names, see `evaluate`.
 
     Raises:
-        ValueError: no k or one below 1, every or batch_size below 1, no memory, an unknown distance.
+        ValueError: an unknown metric, no k or one below 1, every or batch_size below 1, no memory, an unknown distance.
     """
 
     ks: tuple = (1, 2, 4, 8)
@@ -53,6 +61,7 @@ class Judge:
     batch_size: int = 1024
     memory: float = 1.0
     distance: str = "cosine"
+    metrics: tuple = DEFAULT
 
     def __post_init__(self):
         if not self.ks or min(self.ks) < 1:
@@ -63,6 +72,7 @@ class Judge:
         if not self.memory > 0:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
+        choose(self.metrics, self.ks)
 
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
@@ -75,7 +85,10 @@ class Judge:
         """
         split = getattr(source, split_name)
         embeddings = self._embed(encoder, split)
-        options = {"ks": tuple(self.ks), "distance": self.distance, "ids": split.ids, "groups": split.groups}
+        options: dict[str, Any] = {"ks": tuple(self.ks), "metrics": self.metrics, "distance": self.distance}
+        options |= {"ids": split.ids, "groups": split.groups}
+        if split_name == "test" and not getattr(source, "unseen_classes", True):
+            options["known_labels"] = source.train.labels
         if split_name == "test" and source.gallery is not None:
             gallery = source.gallery
             options["gallery_embeddings"] = self._embed(encoder, gallery)
@@ -85,7 +98,8 @@ class Judge:
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         found = evaluate(embeddings, split.labels, **options)
-        return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"))
+        drawn = "classes" if getattr(source, "unseen_classes", True) else "queries"
+        return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"), drawn)
 
     def _embed(self, encoder, split):
         return embed(encoder, split.inputs, self.batch_size, progress=True, memory=self.memory)

@@ -43,6 +43,38 @@ def recall_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
     return _unless_without_positives(relevant, hits[:, :k].any(axis=1))
 
 
+def recall_of_relevant_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
+    """Recall@k of information retrieval (scikit-learn, ranx, trec_eval): (1/R) sum_{i<=k} rel(i), the share found.
+
+    At most k/R, so below 1 where R exceeds k.
+
+    Returns:
+        [n] float64 in [0, 1]; NaN for queries without positives.
+
+    Example:
+        >>> recall_of_relevant_at_k([[True, False, True]], [4], k=3)  # 2 of 4
+        array([0.5])
+    """
+    hits, relevant = _checked(hits, relevant, depth=k)
+    return _unless_without_positives(relevant, np.count_nonzero(hits[:, :k], axis=1) / np.maximum(relevant, 1))
+
+
+def precision_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
+    """P(k) = (1/k) sum_{i<=k} rel(i), the share of relevant rows among the first k; P(1) is recall@1.
+
+    Divided by k also where fewer than k rows are relevant, as in trec_eval and ranx.
+
+    Returns:
+        [n] float64 in [0, 1]; NaN for queries without positives.
+
+    Example:
+        >>> precision_at_k([[True, False, True, False]], [2], k=4)
+        array([0.5])
+    """
+    hits, relevant = _checked(hits, relevant, depth=k)
+    return _unless_without_positives(relevant, np.count_nonzero(hits[:, :k], axis=1) / k)
+
+
 def precision_at_1(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     """P(1): whether the nearest neighbor is relevant. Equal to recall@1 by definition.
 
@@ -92,8 +124,89 @@ def map_at_r(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
     hits, relevant = _checked(hits, relevant)
     ranks = np.arange(1, hits.shape[1] + 1)
     counted = hits & (ranks <= relevant[:, None])
-    precision = np.cumsum(counted, axis=1, dtype=np.int32) / ranks
-    return _unless_without_positives(relevant, np.einsum("nk,nk->n", precision, counted) / np.maximum(relevant, 1))
+    return _unless_without_positives(relevant, _summed_precision(counted) / np.maximum(relevant, 1))
+
+
+def map_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
+    """Average precision at k, whose mean is MAP@k: (1/min(k, R)) sum_{i<=k} P(i) rel(i), as in Open Metric Learning.
+
+    With k = R it is MAP@R. Others divide by R (trec_eval's map_cut) or by the hits found (TensorFlow Similarity).
+
+    Returns:
+        [n] float64 in [0, 1]; NaN for queries without positives.
+
+    Example:
+        >>> map_at_k([[True, False, True]], [2], k=3)  # (1/1 + 2/3) / 2
+        array([0.83333333])
+    """
+    hits, relevant = _checked(hits, relevant, depth=k)
+    return _unless_without_positives(relevant, _summed_precision(hits[:, :k]) / np.clip(relevant, 1, k))
+
+
+def mean_average_precision(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
+    """Average precision over the whole ranking, whose mean is MAP (mAP of re-identification, average_precision_score of
+    scikit-learn): (1/R) sum_i P(i) rel(i).
+
+    Returns:
+        [n] float64 in (0, 1]; NaN for queries without positives.
+
+    Raises:
+        ValueError: the table does not hold all R relevant rows of each query.
+
+    Example:
+        >>> mean_average_precision([[False, True, False, True]], [2])  # (1/2 + 2/4) / 2
+        array([0.5])
+    """
+    hits, relevant = _complete(hits, relevant)
+    return _unless_without_positives(relevant, _summed_precision(hits) / np.maximum(relevant, 1))
+
+
+def mean_inverse_negative_penalty(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
+    """Inverse negative penalty, whose mean is mINP: R over the rank of the last relevant row. How much a person must
+    look through to find them all.
+
+    Ye et al., "Deep Learning for Person Re-identification", TPAMI 2021, https://arxiv.org/abs/2001.04193.
+
+    Returns:
+        [n] float64 in (0, 1]; NaN for queries without positives.
+
+    Raises:
+        ValueError: the table does not hold all R relevant rows of each query.
+
+    Example:
+        >>> mean_inverse_negative_penalty([[False, True, False, True]], [2])  # 2 of 4
+        array([0.5])
+    """
+    hits, relevant = _complete(hits, relevant)
+    last = hits.shape[1] - hits[:, ::-1].argmax(axis=1)
+    return _unless_without_positives(relevant, relevant / last)
+
+
+def ndcg_at_k(gains: ArrayLike, at_least: ArrayLike, k: int) -> np.ndarray:
+    """Normalized discounted cumulative gain (Jarvelin and Kekalainen 2002): sum_{i<=k} g(i) / log2(i + 1), divided by
+    the same sum for the best ranking there is. Linear gains as in scikit-learn; TensorFlow Ranking takes 2^g - 1.
+
+    Args:
+        gains: [n, K] whole numbers from 0, how relevant the neighbor at rank i is; hits count 1.
+        at_least: [n, G], how many gallery rows have a gain of 1 or more, of 2 or more, ..., of G; [n, 1] of R for hits.
+        k: from 1 to K.
+
+    Returns:
+        [n] float64 in [0, 1]; NaN for queries for which no row has a gain.
+
+    Example:
+        >>> ndcg_at_k([[0, 2, 1]], [[2, 1]], k=3).round(4)  # (2 / log2(3) + 1 / log2(4)) / (2 / log2(2) + 1 / log2(3))
+        array([0.6697])
+    """
+    gains, at_least = np.asarray(gains), np.asarray(at_least)
+    if gains.ndim != 2 or at_least.ndim != 2 or len(at_least) != len(gains) or not 1 <= k <= gains.shape[1]:
+        raise ValueError(
+            f"gains must be [n, {k} or more] and at_least [n, G]; got {list(gains.shape)} and {list(at_least.shape)}"
+        )
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    # The best ranking holds at rank i a gain of g or more while there are i such rows.
+    best = np.concatenate([[0.0], np.cumsum(discounts)])[np.clip(at_least, 0, k)].sum(axis=1)
+    return np.divide(gains[:, :k] @ discounts, best, out=np.full(len(gains), np.nan), where=best > 0)
 
 
 def mean_reciprocal_rank(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
@@ -124,6 +237,21 @@ def _checked(hits: ArrayLike, relevant: ArrayLike, depth: int | None = None) -> 
     if not 0 < max(wanted, 1) <= hits.shape[1]:
         raise ValueError(f"hits must be at least {wanted} neighbors deep; got {hits.shape[1]}")
     return hits, relevant
+
+
+def _complete(hits: ArrayLike, relevant: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays of fitting shapes that hold every relevant row."""
+    hits, relevant = _checked(hits, relevant)
+    missing = int(np.count_nonzero(np.count_nonzero(hits, axis=1) < relevant))
+    if missing:
+        raise ValueError(f"hits must hold all relevant rows; got {missing} of {len(hits)} queries with fewer")
+    return hits, relevant
+
+
+def _summed_precision(hits: np.ndarray) -> np.ndarray:
+    """[n], sum_i P(i) rel(i)."""
+    precision = np.cumsum(hits, axis=1, dtype=np.int32) / np.arange(1, hits.shape[1] + 1)
+    return np.einsum("nk,nk->n", precision, hits)
 
 
 def _unless_without_positives(relevant: np.ndarray, values: ArrayLike) -> np.ndarray:

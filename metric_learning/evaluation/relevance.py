@@ -1,5 +1,6 @@
 """Which gallery rows a query ought to find, and which it must not: by labels, ids, groups and levels."""
 
+import functools
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -75,7 +76,7 @@ class Relevance:
         levels: ArrayLike | None = None,
         gallery_levels: ArrayLike | None = None,
     ) -> None:
-        self._labels = _labels(labels, gallery_labels, sizes)
+        self._given, self._labels = labels, _labels(labels, gallery_labels, sizes)
         for name, queries, gallery in (("groups", groups, gallery_groups), ("levels", levels, gallery_levels)):
             if (queries is None) != (gallery is None):
                 raise ValueError(f"{name} and gallery_{name} must be given together; got only one of them")
@@ -86,11 +87,21 @@ class Relevance:
         count = self._counts_by_comparing if self._words else self._counts_by_sorting
         self.relevant, self.counts, self._at_levels = count()
 
-    @property
-    def classes(self) -> np.ndarray:
-        """[n] int64, equal for queries of equal labels."""
-        labels = self._labels[0]
-        return np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
+    @functools.cached_property
+    def class_numbers(self) -> Columns:
+        """int64 [n] and [m], from 0, equal for rows of equal labels."""
+        return joint(*(self._words or [self._labels]))
+
+    def are_of(self, labels: ArrayLike) -> np.ndarray:
+        """[n] bool, whether the labels of the queries are among these.
+
+        Raises:
+            ValueError: queries of several labels, or labels of another kind.
+        """
+        if self._words:
+            raise ValueError("known_labels need one label a row; got several")
+        queries, given = numbered("labels", self._given, labels)
+        return np.isin(queries, given)
 
     @property
     def at_least(self) -> np.ndarray:

@@ -81,8 +81,9 @@ def scores_by_column(scores: Mapping[str, float]) -> dict[str, dict[str, float]]
 
 def scores_of_run(
     best_step: int, trained: Mapping[str, SplitEvaluation], untrained: Mapping[str, SplitEvaluation]
-) -> dict[str, float]:
-    """All that goes to `metrics.json`.
+) -> dict[str, Any]:
+    """All that goes to `metrics.json`: scores by name, and under "intervals" those of the trained encoder by the same
+    names, [low, high] at 95 %.
 
     Args:
         best_step: of the checkpoint that was judged.
@@ -91,7 +92,8 @@ def scores_of_run(
     scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores
     for judged in untrained.values():
         scores |= {f"untrained/{name}": value for name, value in judged.scores.items()}
-    return scores
+    bounds = trained["validation"].intervals() | trained["test"].intervals()
+    return scores | {"intervals": {name: list(interval) for name, interval in bounds.items()}}
 
 
 def report_run(
@@ -159,7 +161,9 @@ def write_report(
     """
     folder = Path(folder)
     scores = evaluation.scores
-    scored = f"{title}: recall@1 {scores['precision@1']:.3f}, MAP@R {scores['map@r']:.3f}"
+    said = {"precision@1": "recall@1", "map@r": "MAP@R"}
+    named = [f"{words} {scores[name]:.3f}" for name, words in said.items() if name in scores]
+    scored = f"{title}: {', '.join(named)}" if named else title
     paths = {}
     if len(history):
         paths["training_curves"] = training_curves(
@@ -167,7 +171,7 @@ def write_report(
         )
     neighbors: dict[str, Any] = {
         "neighbors": evaluation.neighbors,
-        "average_precision": evaluation.per_query["map@r"],
+        "average_precision": evaluation.per_query.get("map@r", next(iter(evaluation.per_query.values()))),
         "gallery": gallery,
         "class_names": class_names,
         "title": f"Nearest neighbors, {scored}",

@@ -207,6 +207,29 @@ class Finder:
         return keys
 
 
+def k_means(rows: ArrayLike, clusters: int, *, spherical: bool = False, seed: int = 0) -> np.ndarray:
+    """[n] int64, the cluster of each of the rows [n, D], by FAISS: 20 rounds of k-means from a start drawn by `seed`.
+
+    Args:
+        rows: finite numbers; with `spherical` they and the centers are brought to length 1.
+        clusters: from 1 to n.
+    """
+    rows = _embeddings("embeddings", rows)
+    if spherical:
+        rows = np.ascontiguousarray(_unit_rows(rows, spare_axis=0))
+    means = faiss.Kmeans(
+        rows.shape[1],
+        clusters,
+        niter=20,
+        seed=seed,
+        spherical=spherical,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(rows),
+    )
+    means.train(rows)
+    return faiss.knn(rows, means.centroids, 1)[1][:, 0]
+
+
 def _embeddings(name: str, rows: ArrayLike) -> np.ndarray:
     rows = np.asarray(rows)
     if rows.ndim != 2 or rows.shape[1] == 0:

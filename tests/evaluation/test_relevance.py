@@ -72,10 +72,10 @@ def test_equals_loops(several, with_ids, with_groups, block_cells, monkeypatch):
 
 
 def test_classes_are_those_of_the_labels():
-    words = Relevance(["b", "a", "b"], ["a"], (3, 1)).classes
-    assert words[0] == words[2] != words[1]
-    sets = Relevance(np.eye(3)[[2, 0, 2]], np.eye(3), (3, 3)).classes
-    assert sets[0] == sets[2] != sets[1]
+    words, (gallery,) = Relevance(["b", "a", "b"], ["a"], (3, 1)).class_numbers
+    assert words[0] == words[2] != words[1] == gallery
+    sets, gallery = Relevance(np.eye(3)[[2, 0, 2]], np.eye(3), (3, 3)).class_numbers
+    assert sets[0] == sets[2] == gallery[2] != sets[1] == gallery[0] != gallery[1]
 
 
 def test_the_same_person_by_the_same_camera_is_no_answer():

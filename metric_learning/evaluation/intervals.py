@@ -1,0 +1,96 @@
+"""How sure a score is: 95 % intervals by the bootstrap.
+
+Scores are of classes and queries that somebody happened to have. Where the classes are a sample, as unseen ones are,
+classes are drawn again with all their queries, which holds both kinds of chance: that of classes and that of queries.
+Where the classes are given and stay the same, queries are drawn again.
+
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; Davison and Hinkley, "Bootstrap Methods and their
+Application", 1997, section 3.8: of nested samples, drawing whole clusters comes nearest to the truth.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from metric_learning.checks import check_choice
+
+OVER = ("classes", "queries")
+_LEVELS = (2.5, 97.5)
+_BLOCK_CELLS = 2**22  # weights held at once
+
+# The count of one item in a sample as large as what is drawn from is Poisson(1), nearly: looked up by 16 random bits.
+_CHANCES = np.cumsum(np.exp(-1) / np.array([1, 1, 2, 6, 24, 120, 720, 5040]))
+_COUNTS = np.searchsorted(_CHANCES, (np.arange(2**16) + 0.5) / 2**16).astype(np.float32)
+
+
+def intervals(
+    per_query: Mapping[str, np.ndarray],
+    classes: np.ndarray,
+    *,
+    over: str = "classes",
+    macro: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of means over queries.
+
+    Args:
+        per_query: name -> [n] values, NaN for queries that do not count.
+        classes: [n] integers, the class of each query.
+        over: "classes" or "queries", what is drawn again.
+        macro: of means over classes, of the means over their queries.
+        resamples: how often.
+        seed: of the draws.
+
+    Returns:
+        Name -> (low, high), the 2.5th and the 97.5th percentile; NaN where no query counts.
+
+    Raises:
+        ValueError: `over` is neither.
+
+    Example:
+        >>> low, high = intervals({"recall@1": np.array([0.0, 1.0] * 50)}, np.arange(100))["recall@1"]
+        >>> round(low, 1), round(high, 1)
+        (0.4, 0.6)
+    """
+    check_choice(OVER, over=over)
+    values = np.stack(list(per_query.values()), axis=1)
+    counted = ~np.isnan(values)
+    values = np.where(counted, values, 0.0)
+    numbers = np.unique(classes, return_inverse=True)[1].reshape(-1)
+    sums, counts = by_class(values, numbers), by_class(counted, numbers)
+    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
+    if over == "queries" and macro:
+        # To first order a mean over classes moves by what each query is off the mean of its class.
+        present = np.maximum(np.count_nonzero(counts, axis=0), 1)
+        center = means.sum(axis=0) / present
+        off = np.where(counted, values - means[numbers], 0.0) / np.maximum(counts[numbers], 1) / present
+        sums, counts = off * len(values) + np.where(counted.any(axis=0), center, np.nan), np.ones_like(values)
+    elif over == "queries":
+        sums, counts = values, counted
+    elif macro:
+        sums, counts = means, (counts > 0).astype(float)
+    # Of both at once: many queries have the same values, but which of them differ by metric.
+    both = np.concatenate([sums, counts], axis=1).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    found = []
+    step = max(1, _BLOCK_CELLS // max(len(both), 1))
+    for start in range(0, resamples, step):
+        weights = _COUNTS[rng.integers(0, 2**16, size=(min(step, resamples - start), len(both)), dtype=np.uint16)]
+        drawn, held = np.split(weights @ both, 2, axis=1)
+        found.append(np.divide(drawn, held, out=np.full_like(drawn, np.nan), where=held > 0))
+    table = np.concatenate(found)
+    return {name: _bounds(column) for name, column in zip(per_query, table.T, strict=True)}
+
+
+def _bounds(means):
+    if np.isnan(means).all():
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(means, _LEVELS)
+    return float(low), float(high)
+
+
+def by_class(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """[C, M] float64, the sums of values [n, M] over the rows of each class, from numbers [n] of 0 to C - 1."""
+    size = int(numbers.max(initial=-1)) + 1
+    return np.stack([np.bincount(numbers, column, size) for column in np.asarray(values, np.float64).T], axis=1)

@@ -1,0 +1,200 @@
+"""Whether the distance of two rows tells if they are of one class: a decision by a threshold.
+
+Of two sets of distances, those of pairs of one class (positive) and of two classes (negative). A pair is accepted at a
+distance of at most the threshold. FAR, the false acceptance rate (false positive rate), is the share of negative pairs
+accepted; TAR, the true acceptance rate (recall, true positive rate), that of positive ones; FRR is 1 - TAR.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metric_learning.distances import pairwise
+from metric_learning.evaluation.relevance import Relevance
+
+FARS = (1e-1, 1e-2, 1e-3)
+_MOST_PAIRS = 2**25  # up to so many, all are judged
+_DRAWN_PAIRS = 2**22  # of each kind, when there are more
+_BLOCK_PAIRS = 2**21
+_BINS = 512
+_RESAMPLES = 200
+
+
+def roc_auc(positive: ArrayLike, negative: ArrayLike) -> float:
+    """Area under the ROC curve: the chance that a positive pair is nearer than a negative one, ties counting half.
+
+    Example:
+        >>> roc_auc([0.1, 0.4], [0.3, 0.4])  # (1 + 1 + 0 + 1/2) / 4
+        0.625
+    """
+    near, far = _both(positive, negative)
+    farther = len(far) - np.searchsorted(far, near, side="right")
+    tied = np.searchsorted(far, near, side="right") - np.searchsorted(far, near, side="left")
+    return float((farther + tied / 2).mean() / len(far))
+
+
+def equal_error_rate(positive: ArrayLike, negative: ArrayLike) -> float:
+    """EER: (FAR + FRR) / 2 at the threshold where the two are nearest to each other.
+
+    Example:
+        >>> equal_error_rate([0.1, 0.2, 0.6], [0.3, 0.7, 0.8])  # at 0.3 a third of either is wrong
+        0.3333333333333333
+    """
+    far, tar, _ = _curve(*_both(positive, negative))
+    place = np.abs(far - (1 - tar)).argmin()
+    return float((far[place] + 1 - tar[place]) / 2)
+
+
+def tar_at_far(positive: ArrayLike, negative: ArrayLike, far: float) -> float:
+    """The highest TAR of a threshold whose FAR is at most `far` (TPR at FPR, validation rate of FaceNet).
+
+    Example:
+        >>> tar_at_far([0.1, 0.2, 0.6], [0.3, 0.7], far=0.5)  # at 0.6
+        1.0
+    """
+    fars, tars, _ = _curve(*_both(positive, negative))
+    return float(tars[fars <= far].max(initial=0.0))
+
+
+def best_threshold(positive: ArrayLike, negative: ArrayLike) -> tuple[float, float]:
+    """The threshold of the highest accuracy when positive and negative pairs are equally many, (TAR + 1 - FAR) / 2, and
+    that accuracy. The lowest of the distances for which it is reached.
+
+    Example:
+        >>> best_threshold([0.1, 0.2, 0.6], [0.3, 0.7, 0.8])
+        (0.6, 0.8333333333333334)
+    """
+    far, tar, thresholds = _curve(*_both(positive, negative))
+    place = (tar - far).argmax()
+    return float(thresholds[place]), float((tar[place] + 1 - far[place]) / 2)
+
+
+def verification(
+    queries: np.ndarray, gallery: np.ndarray, relevance: Relevance, distance: str = "cosine"
+) -> dict[str, tuple[float, float | None]]:
+    """Scores of telling pairs apart: name -> (score, standard error, None for the threshold).
+
+    "roc_auc", "eer", "tar@far=0.1" and so on, "best_threshold" and "best_accuracy", which it reaches. Of all pairs of a
+    query and a gallery row that is not left out, up to 2^25; of more, of about 2^22 of each kind, drawn. The error is
+    that of drawing the classes again, 200 times, with the distances sorted into 512 bins.
+    """
+    pairs = _all_pairs if len(queries) * len(gallery) <= _MOST_PAIRS else _drawn_pairs
+    distances, alike, ends = pairs(queries, gallery, relevance, distance)
+    positive, negative = distances[alike], distances[~alike]
+    if not len(positive) or not len(negative):
+        raise ValueError("evaluation.metrics=[verification] needs pairs of one class and of two; got only one kind")
+    threshold, accuracy = best_threshold(positive, negative)
+    scores = {"roc_auc": roc_auc(positive, negative), "eer": equal_error_rate(positive, negative)}
+    scores |= {f"tar@far={far:g}": tar_at_far(positive, negative, far) for far in FARS}
+    scores |= {"best_accuracy": accuracy, "best_threshold": threshold}
+    errors = _errors(distances, alike, ends)
+    return {name: (score, errors.get(name)) for name, score in scores.items()}
+
+
+def _both(positive, negative):
+    positive, negative = (np.sort(np.asarray(each).reshape(-1)) for each in (positive, negative))
+    if not len(positive) or not len(negative):
+        raise ValueError(f"there must be pairs of both kinds; got {len(positive)} positive, {len(negative)} negative")
+    return positive, negative
+
+
+def _curve(positive, negative):
+    """FAR and TAR at thresholds just below all, and at each distance of a positive pair."""
+    thresholds = np.concatenate([[-np.inf], positive])
+    # Between two of these only FAR changes, so the best lies at one of them; the equal error may lie in between.
+    thresholds = np.unique(np.concatenate([thresholds, negative])) if len(negative) < 2**20 else np.unique(thresholds)
+    tar = np.searchsorted(positive, thresholds, side="right") / len(positive)
+    far = np.searchsorted(negative, thresholds, side="right") / len(negative)
+    return far, tar, thresholds
+
+
+def _all_pairs(queries, gallery, relevance, distance):
+    """Distances [p], whether they are of one class [p], and the classes of both ends, [2, p]."""
+    of_queries, of_gallery = relevance.class_numbers
+    found = []
+    step = max(1, _BLOCK_PAIRS // len(gallery))
+    candidates = np.arange(len(gallery))
+    for start in range(0, len(queries), step):
+        rows = np.arange(start, min(start + step, len(queries)))
+        everything = np.broadcast_to(candidates, (len(rows), len(gallery)))
+        there = ~relevance(rows, everything)
+        table = np.asarray(pairwise(queries[rows], gallery, distance=distance))
+        ends = np.broadcast_arrays(of_queries[rows, None], of_gallery[None])
+        found.append((table[there], relevance.hits(rows, everything)[there], np.stack([end[there] for end in ends])))
+    distances, alike, ends = zip(*found, strict=True)
+    return np.concatenate(distances), np.concatenate(alike), np.concatenate(ends, axis=1)
+
+
+def _drawn_pairs(queries, gallery, relevance, distance):
+    """As `_all_pairs`, of pairs drawn: the relevant rows of queries in a drawn order, and any others."""
+    rng = np.random.default_rng(0)
+    candidates = np.arange(len(gallery))
+    firsts, seconds, held = [], [], 0
+    step = max(1, _BLOCK_PAIRS // len(gallery))
+    order = rng.permutation(len(queries))
+    for start in range(0, len(queries), step):
+        rows = order[start : start + step]
+        everything = np.broadcast_to(candidates, (len(rows), len(gallery)))
+        alike = relevance.hits(rows, everything)
+        query, row = np.nonzero(alike & ~relevance(rows, everything))
+        firsts.append(rows[query])
+        seconds.append(row)
+        held += len(row)
+        if held >= _DRAWN_PAIRS:
+            break
+    first, second = rng.integers(len(queries), size=_DRAWN_PAIRS), rng.integers(len(gallery), size=_DRAWN_PAIRS)
+    unlike = np.concatenate(
+        [
+            ~relevance.hits(first[part], second[part, None])[:, 0] & ~relevance(first[part], second[part, None])[:, 0]
+            for part in np.array_split(np.arange(_DRAWN_PAIRS), 8)
+        ]
+    )
+    query, row = np.concatenate([*firsts, first[unlike]]), np.concatenate([*seconds, second[unlike]])
+    alike = np.arange(len(query)) < held
+    distances = np.empty(len(query), np.float32)
+    for start in range(0, len(query), 2**17):
+        part = slice(start, start + 2**17)
+        distances[part] = _row_by_row(queries[query[part]], gallery[row[part]], distance)
+    of_queries, of_gallery = relevance.class_numbers
+    return distances, alike, np.stack([of_queries[query], of_gallery[row]])
+
+
+def _row_by_row(queries, rows, distance):
+    queries, rows = queries.astype(np.float32), rows.astype(np.float32)
+    dots = np.einsum("nd,nd->n", queries, rows)
+    if distance == "dot":
+        return -dots
+    if distance == "cosine":
+        lengths = np.linalg.norm(queries, axis=1) * np.linalg.norm(rows, axis=1)
+        return 1 - np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
+    if distance == "snr":
+        signal = queries.var(axis=1)
+        return np.divide((queries - rows).var(axis=1), signal, out=np.zeros_like(signal), where=signal > 0)
+    squared = np.square(queries - rows).sum(axis=1)
+    return np.sqrt(squared) if distance == "euclidean" else squared
+
+
+def _errors(distances, alike, ends):
+    """Of classes drawn again with weights w: a pair of class c counts w_c, a pair of classes c and d counts w_c w_d, to
+    first order w_c + w_d - 1."""
+    edges = np.quantile(distances[:: max(1, len(distances) // 2**18)], np.linspace(0, 1, _BINS + 1)[1:-1])
+    cells = 2 * np.searchsorted(edges, distances) + alike
+    num_classes = int(ends.max()) + 1
+    width = 2 * _BINS
+    of_class = np.sum([np.bincount(end * width + cells, minlength=num_classes * width) for end in ends], axis=0)
+    of_class = of_class.reshape(num_classes, width).astype(np.float32)
+    weights = np.random.default_rng(0).poisson(1.0, size=(_RESAMPLES, num_classes)).astype(np.float32)
+    tables = weights @ of_class
+    positive = tables[:, 1::2].cumsum(axis=1)  # twice, which no share sees
+    negative = np.maximum(tables[:, ::2] - np.bincount(cells, minlength=width)[::2], 0.0).cumsum(axis=1)
+    there = (positive[:, -1] > 0) & (negative[:, -1] > 0)
+    far, tar = (each[there] / each[there, -1:] for each in (negative, positive))
+    middle = (np.diff(far, prepend=0.0, axis=1) * (tar + np.pad(tar, ((0, 0), (1, 0)))[:, :-1]) / 2).sum(axis=1)
+    gap = np.abs(far + tar - 1).argmin(axis=1)[:, None]
+    found = {
+        "roc_auc": middle,
+        "eer": (np.take_along_axis(far - tar, gap, 1)[:, 0] + 1) / 2,
+        "best_accuracy": ((tar - far).max(axis=1) + 1) / 2,
+    }
+    for share in FARS:
+        found[f"tar@far={share:g}"] = np.array([np.interp(share, f, t) for f, t in zip(far, tar, strict=True)])
+    return {name: float(np.nanstd(values)) for name, values in found.items()}

@@ -1,0 +1,77 @@
+"""Intervals: against resampling by hand, and how often they hold on planted data."""
+
+import numpy as np
+import pytest
+
+from metric_learning.evaluation import evaluate
+from metric_learning.evaluation.intervals import intervals
+
+
+@pytest.fixture
+def planted():
+    """300 queries of 30 classes of different sizes, with good and bad classes; one column with gaps."""
+    rng = np.random.default_rng(0)
+    classes = rng.choice(30, size=300, p=rng.dirichlet(np.full(30, 2.0)))
+    chance = rng.uniform(0.2, 0.9, size=30)[classes]
+    columns = {"hit": (rng.uniform(size=300) < chance).astype(float), "soft": chance + 0.05 * rng.normal(size=300)}
+    return columns | {"gaps": np.where(rng.uniform(size=300) < 0.3, np.nan, columns["hit"])}, classes
+
+
+@pytest.mark.parametrize("over", ["classes", "queries"])
+@pytest.mark.parametrize("macro", [False, True])
+def test_equals_resampling_by_hand(planted, over, macro):
+    columns, classes = planted
+    rng = np.random.default_rng(1)
+    found = intervals(columns, classes, over=over, macro=macro, resamples=4000)
+    present = np.unique(classes)
+    for name, values in columns.items():
+        means = []
+        for _ in range(1500):
+            if over == "classes":
+                drawn = [np.flatnonzero(classes == c) for c in rng.choice(present, size=len(present))]
+            else:
+                rows = rng.integers(300, size=300)
+                drawn = [rows[classes[rows] == c] for c in present] if macro else [rows]
+            groups = [values[rows] for rows in drawn if np.isfinite(values[rows]).any()]
+            means.append(
+                np.mean([np.nanmean(group) for group in groups]) if macro else np.nanmean(np.concatenate(groups))
+            )
+        low, high = np.percentile(means, [2.5, 97.5])
+        assert found[name] == pytest.approx((low, high), abs=0.2 * (high - low)), name
+
+
+def test_holds_for_new_classes_in_about_95_of_100():
+    """Scores of 40 classes drawn from a population whose mean is .6."""
+    rng = np.random.default_rng(2)
+    hold = 0
+    for trial in range(200):
+        chance = np.repeat(rng.beta(3, 2, size=40), 10)
+        hits = (rng.uniform(size=400) < chance).astype(float)
+        low, high = intervals({"hit": hits}, np.repeat(np.arange(40), 10), seed=trial)["hit"]
+        hold += low <= 0.6 <= high
+    assert 180 <= hold <= 198
+    narrow = intervals({"hit": hits}, np.repeat(np.arange(40), 10), over="queries")["hit"]
+    assert narrow[1] - narrow[0] < 0.8 * (high - low)
+
+
+def test_is_the_same_each_time_and_knows_nothing_of_nothing(planted):
+    columns, classes = planted
+    assert intervals(columns, classes) == intervals(columns, classes)
+    assert np.isnan(intervals({"none": np.full(4, np.nan)}, np.arange(4))["none"]).all()
+    with pytest.raises(ValueError, match="over must be one of classes, queries; got 'rows'"):
+        intervals(columns, classes, over="rows")
+
+
+def test_every_score_but_the_counts_has_one():
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(20), 6)
+    rows = rng.normal(size=(20, 8))[labels] + 0.8 * rng.normal(size=(120, 8))
+    wanted = ["recall@k", "ndcg@k", "map", "minp", "map@r", "macro", "clustering", "verification", "geometry"]
+    found = evaluate(rows, labels, metrics=wanted, known_labels=np.arange(10))
+    bounds = found.intervals(resamples=300)
+    without = {"queries", "queries_without_positives", "verification/best_threshold"}
+    assert list(bounds) == [name for name in found.scores if name not in without]
+    for name, (low, high) in bounds.items():
+        # At most a bias of the bootstrap away.
+        assert low - 0.02 <= found.scores[name] <= high + 0.02 and high - low < 2, name
+        assert high > low or found.scores[name] in (0, 1), name
