@@ -35,6 +35,7 @@ def experiment(cfg, folder, resume):
     import_tensorflow()
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
+    from metric_learning.encoders import asked_for
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
@@ -57,7 +58,7 @@ def experiment(cfg, folder, resume):
         source.check_unchanged(folder)
     print(source.describe())
     with strategy.scope():
-        encoder = build(cfg.encoder, input_shape=source.input_shape, vocabulary_size=source.vocabulary_size)
+        encoder = build(cfg.encoder, **asked_for(cfg.encoder._target_, source.encoder_arguments))
         encoder = penalized(encoder, penalty)
     # What trains of the encoder, and the data as that part sees it.
     model, data = frozen_features(encoder, source) if cfg.frozen_features and augment is None else (encoder, source)

@@ -37,7 +37,7 @@ KINDS = {
         WHOLE,
     ),
     **dict.fromkeys(("data_dir", "entity", "group", "image", "manual_dir", "path", "resume", "root", "split"), TEXT),
-    **dict.fromkeys(("tags", "text", "trusted"), TEXT),
+    **dict.fromkeys(("table", "tags", "text", "trusted", "words_from"), TEXT),
 }
 # A number may stand for the list of it, or for what makes it.
 ONE_FOR_ALL = {"image_size": WHOLE, "k": WHOLE, "learning_rate": ABOVE_0}

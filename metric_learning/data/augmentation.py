@@ -209,8 +209,8 @@ def check_fits(augment: Any, source: DataSource) -> None:
     One that does not say what it takes, in an attribute `takes` of "images" or "texts", is trusted.
     """
     if getattr(augment, "takes", source.kind) != source.kind:
-        fitting = {"images": "drawing", "texts": "tokens"}[source.kind]
+        fitting = {"images": "drawing, or none", "texts": "tokens, or none"}.get(source.kind, "none")
         raise ValueError(
             f"{type(augment).__name__} takes {augment.takes}, and {source.name} has {source.kind}; "
-            f"choose augmentation={fitting}, or none"
+            f"choose augmentation={fitting}"
         )

@@ -104,6 +104,12 @@ class DataSource:
         """Number of token ids, padding included; None where there are none."""
         return None if self.vocabulary is None else self.vocabulary.size
 
+    @property
+    def encoder_arguments(self) -> dict[str, Any]:
+        """What an encoder may ask for of the items, by the names of its arguments; see `encoders.asked_for`."""
+        word_ids = None if self.vocabulary is None else self.vocabulary.word_ids
+        return {"input_shape": self.input_shape, "vocabulary_size": self.vocabulary_size, "word_ids": word_ids}
+
     def names_of(self, split: Split) -> list[str]:
         """The names of the classes that occur in a split, in ascending order of their labels."""
         return [self.class_names[label] for label in split.classes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import unicodedata
 import zlib
@@ -110,6 +111,8 @@ class Vocabulary:
         length: int = 192,
         oov_buckets: int = 8192,
         ngrams: Sequence[int] | None = (3, 4),
+        words_from: str | Path | None = None,
+        max_words: int = 100_000,
     ) -> Vocabulary:
         """Build the vocabulary; hand in the texts of training classes only.
 
@@ -118,11 +121,14 @@ class Vocabulary:
             max_tokens: keep at most so many tokens, the most frequent; ties by spelling.
             min_count: leave out tokens seen less often; a word counts once per text.
             length, oov_buckets, ngrams: see `Vocabulary`.
+            words_from: a file of word vectors, as GloVe publishes them, whose words are known too. With
+                `encoder.table` of the same file, words that no training text has come with what they mean.
+            max_words: the first so many of that file, the most frequent as such files go.
 
         Raises:
-            ValueError: an argument is out of range, or no token is left to learn.
+            ValueError: an argument is out of range, no token is left to learn, or there is no such file.
         """
-        for name, value in (("max_tokens", max_tokens), ("min_count", min_count)):
+        for name, value in (("max_tokens", max_tokens), ("min_count", min_count), ("max_words", max_words)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         ngrams = None if ngrams is None else tuple(ngrams)
@@ -139,12 +145,20 @@ class Vocabulary:
                 "oov_buckets=0 leaves no id for the others"
             )
         frequent.sort(key=lambda token: (-counts[token], token))
-        return cls(tuple(frequent[:max_tokens]), length, oov_buckets, ngrams)
+        tokens = frequent[:max_tokens]
+        if words_from is not None:
+            tokens = list(dict.fromkeys(tokens + [f"<{word}>" for word in _first_words(words_from, max_words)]))
+        return cls(tuple(tokens), length, oov_buckets, ngrams)
 
     @property
     def size(self) -> int:
         """Number of ids, padding included: what an embedding table needs."""
         return 1 + self.oov_buckets + len(self.tokens)
+
+    @property
+    def word_ids(self) -> dict[str, int]:
+        """The known whole words, and the id of each."""
+        return {token[1:-1]: key for token, key in self._ids.items() if token[0] == "<" and token[-1] == ">"}
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -201,6 +215,15 @@ class Vocabulary:
             return cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is not a vocabulary saved by Vocabulary.save: {error}") from (error)
+
+
+def _first_words(path, most):
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"data.words_from must be a text file of words and vectors; there is none at {path}")
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        found = [line.partition(" ")[0] for line in itertools.islice(file, most)]
+    return [word for word in found if words(word) == [word]]
 
 
 def shuffle_tokens(ids: np.ndarray, seed: int = 0) -> np.ndarray:

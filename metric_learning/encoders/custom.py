@@ -2,14 +2,20 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 
 def custom(
-    input_shape: Sequence[int], *, target: str, vocabulary_size: int | None = None, **settings: Any
+    input_shape: Sequence[int],
+    *,
+    target: str,
+    vocabulary_size: int | None = None,
+    word_ids: Mapping[str, int] | None = None,
+    column_sizes: Sequence[int] | None = None,
+    **settings: Any,
 ) -> keras.Model:
     """Calls a function with what it asks for by name.
 
@@ -17,6 +23,7 @@ def custom(
         input_shape: of one item, see `DataSource`.
         target: dotted name of the function, such as "mynet.build"; its module must be importable.
         vocabulary_size: number of token ids; None for images.
+        word_ids, column_sizes: see `embedding`.
         settings: more to offer, such as embedding_dim; None stands for what is left to the function.
 
     Returns:
@@ -34,8 +41,10 @@ def custom(
     unknown = {} if takes_all else settings.keys() - names
     if unknown:
         raise ValueError(f"{target} takes {', '.join(sorted(names))}; got {', '.join(sorted(unknown))}")
-    offered = {"input_shape": tuple(input_shape), "vocabulary_size": vocabulary_size, **settings}
-    given = {name: value for name, value in offered.items() if takes_all or name in names}
+    ids = {"word_ids": word_ids, "column_sizes": column_sizes}
+    ids = {name: value for name, value in ids.items() if value is not None}
+    offered = {"input_shape": tuple(input_shape), "vocabulary_size": vocabulary_size, **ids, **settings}
+    given = _accepted(build, offered)
     missing = [p.name for p in asked if p.default is p.empty and p.name in names - given.keys()]
     if missing:
         raise ValueError(f"{target} asks for {', '.join(missing)}; give it as encoder.{missing[0]}=VALUE")
@@ -46,6 +55,25 @@ def custom(
             f"{type(encoder).__name__} {getattr(encoder, 'output_shape', '')}".rstrip()
         )
     return encoder
+
+
+def asked_for(target: str, offered: Mapping[str, Any]) -> dict[str, Any]:
+    """What a function has arguments for, of what it may be given.
+
+    Args:
+        target: dotted name of the function.
+        offered: name -> value.
+
+    Raises:
+        ValueError: no such function.
+    """
+    return _accepted(find(target), offered)
+
+
+def _accepted(function, offered):
+    parameters = inspect.signature(function).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return {name: value for name, value in offered.items() if takes_all or name in parameters}
 
 
 def find(target: str) -> Callable[..., keras.Model]:

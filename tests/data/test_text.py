@@ -129,3 +129,16 @@ def test_file_that_is_no_vocabulary_is_named(tmp_path, contents):
 def test_option_out_of_range_is_named(option, value):
     with pytest.raises(ValueError, match=f"{option} must be"):
         Vocabulary.from_texts(["a cat", "a cat"], **{option: value})
+
+
+def test_words_of_a_file_of_vectors_are_known_after_those_of_the_texts(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("the 0.1 0.2\nPeace 1 2\n, 1 2\ndove 1 2\nolive 1 2\n", encoding="utf-8")
+    vocabulary = Vocabulary.from_texts(["dove peace"], min_count=1, ngrams=None, words_from=path)
+    assert vocabulary.tokens == ("<dove>", "<peace>", "<the>", "<olive>")
+    assert Vocabulary.from_texts(["dove"], min_count=1, ngrams=None, words_from=path, max_words=1).tokens == (
+        "<dove>",
+        "<the>",
+    )
+    with pytest.raises(ValueError, match="data.words_from must be a text file .* there is none at"):
+        Vocabulary.from_texts(["dove"], words_from=tmp_path / "nowhere.txt")

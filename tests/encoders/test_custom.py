@@ -10,7 +10,7 @@ import sys
 import keras
 import pytest
 
-from metric_learning.encoders import custom
+from metric_learning.encoders import asked_for, custom
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -91,3 +91,13 @@ def test_one_line_trains_it_and_trust_evaluates_it(finish, start, small_run, myn
     assert done.returncode == 2 and "encoder.target is mynet.build" in done.stderr and "trusted=[mynet]" in done.stderr
     done = subprocess.run([*evaluate, "trusted=[mynet]"], capture_output=True, encoding="utf-8")
     assert "the same, to the last digit" in done.stdout, done.stderr
+
+
+def test_an_encoder_is_offered_all_and_gets_what_it_has_arguments_for(mynet):
+    offered = {"input_shape": (4,), "vocabulary_size": 9, "word_ids": {"dove": 3}}
+    assert asked_for("metric_learning.encoders.embedding", offered) == offered
+    assert asked_for("metric_learning.encoders.cnn", offered) == {"input_shape": (4,), "vocabulary_size": 9}
+    assert asked_for("mynet.build", offered) == {"input_shape": (4,)}
+    model = custom(target="mynet.texts", embedding_dim=7, **offered)
+    assert model.output_shape == (None, 7)
+    assert custom(target="mynet.anything", **offered).options == offered
