@@ -66,7 +66,7 @@ FENCES = {
     "hydra": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "omegaconf": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "wandb": {"metric_learning/tracking.py"},
-    "faiss": {"metric_learning/evaluation/search.py"},
+    "faiss": {"metric_learning/evaluation/search.py", "scripts/benchmark_search.py"},
 }
 HOMELESS = {"utils", "util", "common", "helpers", "helper", "base", "misc", "tools"}
 

@@ -85,6 +85,7 @@ def evaluate(
     known_labels: ArrayLike | None = None,
     distance: str = "cosine",
     keep: int = 8,
+    engine: str = "auto",
     block_size: int | None = None,
 ) -> Evaluation:
     """How well nearest neighbors find the rows of the same label.
@@ -116,6 +117,7 @@ def evaluate(
             there are queries of both. Of one class a row only.
         distance: see `search`.
         keep: neighbors per query to return; fewer if the gallery is smaller.
+        engine: see `search`; changes nothing but time.
         block_size: see `search`; changes nothing but memory and time.
 
     Returns:
@@ -143,7 +145,7 @@ def evaluate(
         raise ValueError("gallery_embeddings need gallery_labels; got None")
     sizes = len(embeddings), len(np.asarray(gallery_embeddings))
     relevance = Relevance(labels, gallery_labels, sizes, **own, **others)
-    finder = Finder(embeddings, gallery_embeddings, distance=distance, left_out=relevance)
+    finder = Finder(embeddings, gallery_embeddings, distance=distance, left_out=relevance, engine=engine)
 
     fewest = finder.fewest
     choice = choose(metrics, ks)

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from metric_learning.checks import check_choice
 from metric_learning.distances import check_distance
 from metric_learning.evaluation.choice import DEFAULT, choose
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.evaluate import Evaluation, evaluate
+from metric_learning.evaluation.search import ENGINES
 
 
 class SplitEvaluation(NamedTuple):
@@ -51,6 +53,7 @@ class Judge:
         memory: GB that a batch may take on its way through the encoder, see `embed`.
         distance: see `metric_learning.evaluation.search`.
         metrics: names, see `evaluate`.
+        engine: of the search, "faiss", "tensorflow" or "auto"; changes nothing but time.
 
     Raises:
         ValueError: an unknown metric, no k or one below 1, every or batch_size below 1, no memory, an unknown distance.
@@ -62,6 +65,7 @@ class Judge:
     memory: float = 1.0
     distance: str = "cosine"
     metrics: tuple = DEFAULT
+    engine: str = "auto"
 
     def __post_init__(self):
         if not self.ks or min(self.ks) < 1:
@@ -73,6 +77,7 @@ class Judge:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
         choose(self.metrics, self.ks)
+        check_choice(ENGINES, **{"evaluation.engine": self.engine})
 
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
         """Scores one split of a data source: "validation", or "test", which is searched in the gallery if there is one.
@@ -85,7 +90,12 @@ class Judge:
         """
         split = getattr(source, split_name)
         embeddings = self._embed(encoder, split)
-        options: dict[str, Any] = {"ks": tuple(self.ks), "metrics": self.metrics, "distance": self.distance}
+        options: dict[str, Any] = {
+            "ks": tuple(self.ks),
+            "metrics": self.metrics,
+            "distance": self.distance,
+            "engine": self.engine,
+        }
         options |= {"ids": split.ids, "groups": split.groups}
         if split_name == "test" and not getattr(source, "unseen_classes", True):
             options["known_labels"] = source.train.labels

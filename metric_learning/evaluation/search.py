@@ -1,9 +1,9 @@
-"""Exact nearest neighbors through FAISS: the only file that knows FAISS.
+"""Exact nearest neighbors: the only file that knows FAISS.
 
-FAISS proposes a few more neighbors than asked for, from matrix products in float32. Their
+An engine, FAISS or TensorFlow, proposes a few more neighbors than asked for, from matrix products in float32. Their
 distances are then computed again pair by pair, which is exact for equal rows and does not depend on
 the blocks; ties go to the lower gallery row. A query where a row that was not proposed might still
-belong to the answer is compared with the whole gallery.
+belong to the answer is compared with the whole gallery. So both engines give the same, to the last digit.
 """
 
 from collections.abc import Iterator
@@ -11,15 +11,21 @@ from typing import NamedTuple
 
 import faiss
 import numpy as np
+import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from metric_learning.checks import check_choice
 from metric_learning.evaluation.names import integers
 from metric_learning.evaluation.relevance import LeftOut, SameId
+from metric_learning.evaluation.rows import checked_rows, packed, squared_lengths, unit_rows, unpacked, without_row_mean
+from metric_learning.evaluation.tensorflow_search import TensorFlowProposals
 
+ENGINES = ("auto", "faiss", "tensorflow")
 DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
 
 _SPARE = 8  # proposals beyond the k asked for: they show that nothing closer was left out
-_BLOCK_CELLS = 2**22  # query-neighbor cells held at once: about 150 MB with all their columns
+_BLOCK_CELLS = 2**22  # query-neighbor cells proposed at once
+_PART_CELLS = 2**18  # and looked at again at once: 2 MB, which stay in the processor's cache
 _TAKEN = np.uint64(2**64 - 1)  # sorts behind every true neighbor
 
 
@@ -42,6 +48,7 @@ def search(
     distance: str = "cosine",
     query_ids: ArrayLike | None = None,
     gallery_ids: ArrayLike | None = None,
+    engine: str = "auto",
     block_size: int | None = None,
 ) -> Neighbors:
     """The `k` nearest gallery rows of every query, exactly, without the query itself.
@@ -62,6 +69,8 @@ def search(
         query_ids: [n] integers, which item each query is. Given together with `gallery_ids` or not
             at all.
         gallery_ids: [m] integers.
+        engine: "faiss", "tensorflow", or "auto" for the faster of them: TensorFlow on a GPU, and on CPUs where it was
+            measured to be, for k up to 256 in galleries of up to 262,144 rows. The answer is the same.
         block_size: queries handled at once; by default as many as keep the working memory near 150
             MB.
 
@@ -80,7 +89,7 @@ def search(
             integers("query_ids", query_ids, len(np.asarray(queries))),
             integers("gallery_ids", gallery_ids, len(np.asarray(gallery))),
         )
-    finder = Finder(queries, gallery, distance=distance, left_out=left_out)
+    finder = Finder(queries, gallery, distance=distance, left_out=left_out, engine=engine)
     if not 1 <= k <= finder.fewest:
         raise ValueError(
             f"k must be from 1 to {finder.fewest}, the gallery rows left without the query itself; "
@@ -110,12 +119,14 @@ class Finder:
         *,
         distance: str = "cosine",
         left_out: LeftOut | None = None,
+        engine: str = "auto",
     ) -> None:
+        check_choice(ENGINES, **{"evaluation.engine": engine})
         if distance not in DISTANCES:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
         same = queries is gallery
-        queries = _embeddings("queries", queries)
-        gallery = queries if same else _embeddings("gallery", gallery)
+        queries = checked_rows("queries", queries)
+        gallery = queries if same else checked_rows("gallery", gallery)
         if queries.shape[1] != gallery.shape[1]:
             raise ValueError(
                 "queries and gallery must have the same number of dimensions; "
@@ -128,9 +139,9 @@ class Finder:
         self._scale = np.ones(len(queries), np.float32)
         if distance == "cosine":
             self._scale[:] = 0.5  # |q - g|^2 = 2 - 2 cos on unit rows, without the cancellation of 1 - cos
-            queries, gallery = _unit_rows(queries, spare_axis=0), _unit_rows(gallery, spare_axis=1)
+            queries, gallery = unit_rows(queries, spare_axis=0), unit_rows(gallery, spare_axis=1)
         elif distance == "snr":
-            queries, gallery = _without_row_mean(queries), _without_row_mean(gallery)
+            queries, gallery = without_row_mean(queries), without_row_mean(gallery)
             signal = np.einsum("nd,nd->n", queries, queries, dtype=np.float64)
             # A constant query has no signal; scale 0 makes all its distances 0, as in
             # metric_learning.distances.
@@ -141,9 +152,9 @@ class Finder:
         # collapsed encoder do.
         self._origin = np.float32(0) if self._dot else gallery.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._moved_gallery = gallery if self._dot else gallery - self._origin
-        self._longest = np.sqrt(_squared_lengths(self._moved_gallery).max(initial=0.0))
+        self._longest = np.sqrt(squared_lengths(self._moved_gallery).max(initial=0.0))
 
-        self._left_out = left_out
+        self._left_out, self._engine = left_out, engine
         self.fewest = self.gallery_size - (0 if left_out is None else int(left_out.counts.max(initial=0)))
 
     def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
@@ -151,35 +162,52 @@ class Finder:
         than `k` are available."""
         num_proposed = min(self.gallery_size, k + self.gallery_size - self.fewest + _SPARE)
         block_size = block_size or max(1, min(4096, _BLOCK_CELLS // max(num_proposed, 1)))
+        part_size = max(1, _PART_CELLS // max(num_proposed, 1))
+        propose = self._proposals(num_proposed)
         for start in range(0, self.num_queries, block_size):
-            rows = slice(start, min(start + block_size, self.num_queries))
-            keys = self._search_block(rows, k, num_proposed)
-            indices = (keys & np.uint64(2**32 - 1)).astype(np.int64)
-            distances = _unpacked((keys >> np.uint64(32)).astype(np.uint32))
+            block = slice(start, min(start + block_size, self.num_queries))
+            moved = self._queries[block] - self._origin
+            bounds, proposed = propose(moved, num_proposed)
+            # What was not proposed is at least as far as the last proposal, up to the rounding of the matrix product.
+            lengths = np.sqrt(squared_lengths(moved)) + self._longest
+            bounds = (bounds - 2.0**-22 * np.sqrt(moved.shape[1]) * lengths**2) * self._scale[block]
+            for first in range(0, len(moved), part_size):
+                part = slice(first, first + part_size)
+                rows = slice(start + first, min(start + first + part_size, block.stop))
+                yield rows, self._neighbors(np.arange(rows.start, rows.stop), k, bounds[part], proposed[part])
+
+    def _proposals(self, num_proposed):
+        """A function of (queries, k) that gives the distance of the farthest of k near rows, and these rows [b, k]."""
+        engine = self._engine
+        if engine == "auto":
+            on_cpu = (
+                num_proposed <= 256 and self.gallery_size <= 2**18 and self.num_queries * self.gallery_size >= 2**28
+            )
+            engine = "tensorflow" if on_cpu or tf.config.list_physical_devices("GPU") else "faiss"
+        if engine == "tensorflow":
+            return TensorFlowProposals(self._moved_gallery, self._dot)
+        return self._by_faiss
+
+    def _by_faiss(self, queries, k):
+        metric = faiss.METRIC_INNER_PRODUCT if self._dot else faiss.METRIC_L2
+        distances, rows = faiss.knn(queries, self._moved_gallery, k, metric)
+        return -distances[:, -1] if self._dot else distances[:, -1], rows
+
+    def _neighbors(self, rows, k, bounds, proposed):
+        """`Neighbors` [b, k] of the queries in these rows, from proposals [b, p] that all others are behind."""
+        keys = self._sorted_keys(rows, proposed)[:, :k]
+        if proposed.shape[1] < self.gallery_size:
+            unsure = np.flatnonzero(unpacked((keys[:, -1] >> np.uint64(32)).astype(np.uint32)) >= bounds)
+            step = max(1, _BLOCK_CELLS // self.gallery_size)
+            for chunk in (unsure[i : i + step] for i in range(0, len(unsure), step)):
+                everything = np.tile(np.arange(self.gallery_size), (len(chunk), 1))
+                keys[chunk] = self._sorted_keys(rows[chunk], everything, k)
+        indices = (keys & np.uint64(2**32 - 1)).astype(np.int64)
+        distances = unpacked((keys >> np.uint64(32)).astype(np.uint32))
+        if k > self.fewest:
             taken = keys == _TAKEN
             indices[taken], distances[taken] = -1, np.inf
-            yield rows, Neighbors(np.sqrt(distances) if self._root else distances, indices)
-
-    def _search_block(self, rows, k, num_proposed):
-        """[b, k] uint64 keys, ascending."""
-        moved = self._queries[rows] - self._origin
-        metric = faiss.METRIC_INNER_PRODUCT if self._dot else faiss.METRIC_L2
-        proposed_distances, proposed = faiss.knn(moved, self._moved_gallery, num_proposed, metric)
-        keys = self._sorted_keys(np.arange(rows.start, rows.stop), proposed)[:, :k]
-        if num_proposed == self.gallery_size:
-            return keys
-        # What was not proposed is at least as far as the last proposal, up to the rounding of the
-        # matrix product.
-        last = -proposed_distances[:, -1] if self._dot else proposed_distances[:, -1]
-        lengths = np.sqrt(_squared_lengths(moved)) + self._longest
-        rounding = 2.0**-22 * np.sqrt(moved.shape[1]) * lengths**2
-        bound = (last - rounding) * self._scale[rows]
-        unsure = np.flatnonzero(_unpacked((keys[:, -1] >> np.uint64(32)).astype(np.uint32)) >= bound)
-        step = max(1, _BLOCK_CELLS // self.gallery_size)
-        for chunk in (unsure[i : i + step] for i in range(0, len(unsure), step)):
-            everything = np.tile(np.arange(self.gallery_size), (len(chunk), 1))
-            keys[chunk] = self._sorted_keys(rows.start + chunk, everything, k)
-        return keys
+        return Neighbors(np.sqrt(distances) if self._root else distances, indices)
 
     def _sorted_keys(self, rows, candidates, k=None):
         """Distances and gallery rows as one integer per pair, which sorts as (distance, row) do and
@@ -197,7 +225,7 @@ class Finder:
             *candidates.shape,
         )
         distances = -distances if self._dot else distances * self._scale[rows, None]
-        keys = _packed(distances).astype(np.uint64) << np.uint64(32)
+        keys = packed(distances).astype(np.uint64) << np.uint64(32)
         keys |= candidates.astype(np.uint64)
         if self._left_out is not None:
             keys[self._left_out(rows, candidates)] = _TAKEN
@@ -214,9 +242,9 @@ def k_means(rows: ArrayLike, clusters: int, *, spherical: bool = False, seed: in
         rows: finite numbers; with `spherical` they and the centers are brought to length 1.
         clusters: from 1 to n.
     """
-    rows = _embeddings("embeddings", rows)
+    rows = checked_rows("embeddings", rows)
     if spherical:
-        rows = np.ascontiguousarray(_unit_rows(rows, spare_axis=0))
+        rows = np.ascontiguousarray(unit_rows(rows, spare_axis=0))
     means = faiss.Kmeans(
         rows.shape[1],
         clusters,
@@ -228,50 +256,3 @@ def k_means(rows: ArrayLike, clusters: int, *, spherical: bool = False, seed: in
     )
     means.train(rows)
     return faiss.knn(rows, means.centroids, 1)[1][:, 0]
-
-
-def _embeddings(name: str, rows: ArrayLike) -> np.ndarray:
-    rows = np.asarray(rows)
-    if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"{name} must have shape [rows, dimensions]; got {list(rows.shape)}")
-    rows = np.ascontiguousarray(rows, dtype=np.float32)
-    # The sum of squares is not finite if any entry is not, or if float32 cannot hold the distances.
-    broken = int(np.count_nonzero(~np.isfinite(4 * _squared_lengths(rows))))
-    if broken:
-        raise ValueError(
-            f"{broken} of {len(rows)} rows of {name} hold NaN, infinity or numbers whose squares overflow float32"
-        )
-    return rows
-
-
-def _squared_lengths(rows: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", rows, rows)
-
-
-def _unit_rows(rows: np.ndarray, spare_axis: int) -> np.ndarray:
-    """Rows of length 1, and two axes more on which a zero row gets length 1 as well.
-
-    Zero queries and zero gallery rows lie on different axes: at right angles, cosine distance 1, to
-    everything.
-    """
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
-    unit = np.zeros((len(rows), rows.shape[1] + 2), np.float32)
-    np.divide(rows, lengths, out=unit[:, :-2], where=lengths > 0, casting="same_kind")
-    unit[lengths[:, 0] == 0, rows.shape[1] + spare_axis] = 1.0
-    return unit
-
-
-def _without_row_mean(rows: np.ndarray) -> np.ndarray:
-    return rows - rows.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-
-
-def _packed(distances: np.ndarray) -> np.ndarray:
-    """uint32 that sort as the float32 `distances` do: the sign bit turned, and all bits of negative
-    numbers."""
-    bits = (distances + np.float32(0)).view(np.uint32)  # + 0 makes -0 and 0 equal
-    return bits ^ np.where(bits >> np.uint32(31), np.uint32(2**32 - 1), np.uint32(2**31))
-
-
-def _unpacked(bits: np.ndarray) -> np.ndarray:
-    """The inverse of `_packed`."""
-    return (bits ^ np.where(bits >> np.uint32(31), np.uint32(2**31), np.uint32(2**32 - 1))).view(np.float32)

@@ -39,13 +39,18 @@ def search_by_hand(queries, gallery, k, name, query_ids=None, gallery_ids=None):
     return np.array(distances), np.array(indices)
 
 
+@pytest.fixture(params=["faiss", "tensorflow"])
+def engine(request):
+    return request.param
+
+
 @pytest.mark.parametrize("name", DISTANCES)
-def test_equals_brute_force(name):
+def test_equals_brute_force(name, engine):
     rng = np.random.default_rng(0)
     queries = rng.normal(size=(23, 7)).astype(np.float32)
     gallery = rng.normal(size=(61, 7)).astype(np.float32) * rng.uniform(0.2, 3, size=(61, 1)).astype(np.float32)
     distances, indices = search_by_hand(queries, gallery, 9, name)
-    found = search(queries, gallery, 9, distance=name)
+    found = search(queries, gallery, 9, distance=name, engine=engine)
     assert found.distances.dtype == np.float32 and found.indices.dtype == np.int64
     np.testing.assert_array_equal(found.indices, indices)
     np.testing.assert_allclose(found.distances, distances, rtol=2e-6, atol=1e-6)
@@ -78,7 +83,7 @@ def test_distances_are_those_of_training(name):
 
 @pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("block_size", [None, 1, 7])
-def test_ties_go_to_the_lower_row(name, block_size):
+def test_ties_go_to_the_lower_row(name, block_size, engine):
     """Small integers: exact in float32, and nearly every neighbor is tied, also across the k-th
     place."""
     rng = np.random.default_rng(2)
@@ -99,15 +104,16 @@ def test_ties_go_to_the_lower_row(name, block_size):
         distance=name,
         query_ids=ids,
         gallery_ids=gallery_ids,
+        engine=engine,
         block_size=block_size,
     )
     np.testing.assert_array_equal(found.indices, indices)
 
 
-def test_collapsed_embeddings_come_in_gallery_order():
+def test_collapsed_embeddings_come_in_gallery_order(engine):
     rows = np.full((900, 16), 0.3, np.float32)
     ids = np.arange(900)
-    found = search(rows, rows, 4, query_ids=ids, gallery_ids=ids)
+    found = search(rows, rows, 4, query_ids=ids, gallery_ids=ids, engine=engine)
     assert (found.distances == 0).all()
     np.testing.assert_array_equal(found.indices[0], [1, 2, 3, 4])
     np.testing.assert_array_equal(found.indices[2], [0, 1, 3, 4])
@@ -115,13 +121,13 @@ def test_collapsed_embeddings_come_in_gallery_order():
 
 
 @pytest.mark.parametrize("name", ["euclidean", "cosine"])
-def test_tells_rows_apart_that_lie_close_together(name):
+def test_tells_rows_apart_that_lie_close_together(name, engine):
     """|q|^2 + |g|^2 - 2 q.g in float32 is wrong in every digit here."""
     rng = np.random.default_rng(3)
     rows = (1 + 1e-4 * rng.normal(size=(120, 8))).astype(np.float32)
     ids = np.arange(120)
     distances, indices = search_by_hand(rows, rows, 3, name, ids, ids)
-    found = search(rows, rows, 3, distance=name, query_ids=ids, gallery_ids=ids)
+    found = search(rows, rows, 3, distance=name, query_ids=ids, gallery_ids=ids, engine=engine)
     if name == "euclidean":
         np.testing.assert_array_equal(found.indices, indices)
         np.testing.assert_allclose(found.distances, distances, rtol=1e-5)
@@ -137,13 +143,13 @@ def matrix_products(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["squared_euclidean", "cosine"])
-def test_rounding_of_matrix_products_hides_no_neighbor(name, matrix_products):
+def test_rounding_of_matrix_products_hides_no_neighbor(name, matrix_products, engine):
     rng = np.random.default_rng(0)
     # Two far groups, so that no origin is near to both, and rows in them nearer than products of such lengths can tell.
     sides = np.where(np.arange(60) < 30, 1000.0, -1000.0)[:, None]
     gallery = (sides + rng.normal(scale=0.3, size=(60, 16))).astype(np.float32)
     queries = (1000.0 + rng.normal(scale=0.3, size=(64, 16))).astype(np.float32)
-    found = search(queries, gallery, 1, distance=name)
+    found = search(queries, gallery, 1, distance=name, engine=engine)
     distances, _ = search_by_hand(queries, gallery, 1, name)
     true = [
         distance_by_hand(name, query, gallery[row]) for query, row in zip(queries, found.indices[:, 0], strict=True)
@@ -247,6 +253,7 @@ def test_counts_rows_that_are_not_finite(bad):
         "same number of dimensions; got 3 and 2": {"gallery": np.ones((4, 2))},
         r"queries must have shape \[rows, dimensions\]; got \[3\]": {"queries": np.ones(3)},
         "distance must be one of cosine, .*; got 'l2'": {"distance": "l2"},
+        "evaluation.engine must be one of auto, faiss, tensorflow; got 'scann'": {"engine": "scann"},
         "given together": {"query_ids": np.arange(2)},
         r"gallery_ids must have shape \[4\].*got \[5\]": {
             "query_ids": [0, 1],

@@ -1,0 +1,58 @@
+"""The engines of the search give the same, to the last digit, also of duplicates and in galleries of any size."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metric_learning.evaluation.relevance import SameId
+from metric_learning.evaluation.search import DISTANCES, Finder, search
+from metric_learning.evaluation.tensorflow_search import TensorFlowProposals
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("gallery_size", [3, 15, 16, 17, 33, 700])
+@pytest.mark.parametrize("k", [1, 2, 60, 650])
+def test_engines_agree_to_the_last_digit(name, gallery_size, k):
+    rng = np.random.default_rng(gallery_size)
+    gallery = rng.normal(size=(gallery_size, 12)).astype(np.float32)
+    gallery[gallery_size // 2 :] = gallery[: gallery_size - gallery_size // 2]  # every row twice
+    gallery[:: max(1, gallery_size // 5)] = np.round(gallery[:: max(1, gallery_size // 5)])
+    queries = np.concatenate([gallery[:40], np.round(rng.normal(size=(30, 12))).astype(np.float32)])
+    k = min(k, gallery_size)
+    by_faiss, by_tensorflow = (search(queries, gallery, k, distance=name, engine=e) for e in ("faiss", "tensorflow"))
+    np.testing.assert_array_equal(by_tensorflow.indices, by_faiss.indices)
+    np.testing.assert_array_equal(by_tensorflow.distances, by_faiss.distances)
+
+
+@pytest.mark.parametrize("dot", [False, True])
+@pytest.mark.parametrize("k", [1, 5, 40, 200, 333])
+def test_proposals_are_the_nearest(dot, k):
+    rng = np.random.default_rng(0)
+    gallery, queries = rng.normal(size=(333, 9)).astype(np.float32), rng.normal(size=(50, 9)).astype(np.float32)
+    worst, proposed = TensorFlowProposals(gallery, dot)(queries, k)
+    for query, farthest, rows in zip(queries.astype(np.float64), worst, proposed, strict=True):
+        distances = [-sum(query * row) if dot else sum((query - row) ** 2) for row in gallery.astype(np.float64)]
+        assert sorted(rows) == sorted(np.argsort(distances)[:k])
+        assert farthest == pytest.approx(sorted(distances)[k - 1], abs=1e-5)
+
+
+def test_ids_are_left_out_by_both():
+    rng = np.random.default_rng(1)
+    rows = np.round(rng.normal(size=(400, 3))).astype(np.float32)
+    ids = rng.integers(0, 100, size=400)
+    found = [
+        [block for _, block in Finder(rows, rows, distance="euclidean", left_out=SameId(ids, ids), engine=e).blocks(7)]
+        for e in ("faiss", "tensorflow")
+    ]
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_array_equal(first.indices, second.indices)
+        np.testing.assert_array_equal(first.distances, second.distances)
+        assert (ids[first.indices] != ids[: len(first.indices), None]).all()
+
+
+def test_the_setting_of_float32_is_as_before():
+    for enabled in (True, False):
+        tf.config.experimental.enable_tensor_float_32_execution(enabled)
+        search(np.eye(4), np.eye(4), 1, engine="tensorflow")
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == enabled
+    tf.config.experimental.enable_tensor_float_32_execution(True)
