@@ -40,6 +40,7 @@ def experiment(cfg, folder, resume):
     from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment
+    from metric_learning.tokenized import tokenized
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
     from metric_learning.whole_files import in_one_move, write_json, write_whole
@@ -61,7 +62,9 @@ def experiment(cfg, folder, resume):
         encoder = build(cfg.encoder, **asked_for(cfg.encoder._target_, source.encoder_arguments))
         encoder = penalized(encoder, penalty)
     # What trains of the encoder, and the data as that part sees it.
-    model, data = frozen_features(encoder, source) if cfg.frozen_features and augment is None else (encoder, source)
+    model, data = tokenized(encoder, source)
+    if cfg.frozen_features and augment is None:
+        model, data = frozen_features(model, data)
     train, names = what_to_learn(data, cfg.labels, augment)
     plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():

@@ -15,6 +15,7 @@ from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.image_files import default_cache_dir
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.source import DataSource
+from metric_learning.data.split import Split
 from metric_learning.encoders import backbone_of
 from metric_learning.evaluation import embed
 
@@ -22,7 +23,7 @@ BATCH = 32
 
 
 def frozen_features(
-    encoder: keras.Model, source: DataSource, cache_dir: str | Path | None = None
+    encoder: keras.Model, source: "DataSource | FeatureSource", cache_dir: str | Path | None = None
 ) -> "tuple[keras.Model, DataSource | FeatureSource]":
     """The part of an encoder that trains, and the data as that part sees it.
 
@@ -55,17 +56,20 @@ def frozen_features(
 
 
 class FeatureSource:
-    """A data source as a frozen backbone sees it: the same splits with other inputs, and all else the same.
+    """A data source as a part of an encoder sees it: the same splits with other inputs, and all else the same.
 
     Args:
         source: `DataSource`.
-        features: split name -> float32 [n, F].
+        features: split name -> float32 [n, F], or int32 [n, length] of tokens.
     """
 
-    def __init__(self, source: DataSource, features: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, source: "DataSource | FeatureSource", features: Mapping[str, np.ndarray]) -> None:
         self.source = source
-        for name, split in source.splits.items():
-            setattr(self, name, dataclasses.replace(split, inputs=features[name]))
+        self.splits: dict[str, Split] = {
+            name: dataclasses.replace(split, inputs=features[name]) for name, split in source.splits.items()
+        }
+        for name, split in self.splits.items():
+            setattr(self, name, split)
 
     def __getattr__(self, name):
         return getattr(self.source, name)

@@ -39,6 +39,7 @@ def main(arguments):
     from metric_learning.data import Vocabulary
     from metric_learning.encoders.custom import find
     from metric_learning.evaluation import scores_by_column, scores_table
+    from metric_learning.tokenized import tokenized
 
     tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(cfg.precision)
@@ -52,6 +53,7 @@ def main(arguments):
     if "target" in cfg.encoder:  # which Keras has to know the layers of
         find(cfg.encoder.target)
     encoder = keras.models.load_model(folder / "encoder.keras")
+    encoder, source = tokenized(encoder, source)
     scores = {}
     for split_name in ("validation", "test"):
         scores |= judge(encoder, source, split_name).scores

@@ -58,6 +58,11 @@ MAY_IMPORT = {
     "metric_learning.optimizers": set(),
     "metric_learning.training": FLOOR_1
     | {"metric_learning.data", "metric_learning.encoders", "metric_learning.optimizers"},
+    "metric_learning.tokenized": {
+        "metric_learning.data",
+        "metric_learning.encoders",
+        "metric_learning.frozen_features",
+    },
     "metric_learning.tracking": FLOOR_1,
 }
 # Nothing imports these.

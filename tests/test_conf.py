@@ -17,12 +17,14 @@ NEEDED = {
     ("data", "csv"): ["data.path=table.csv"],
     ("encoder", "custom"): ["encoder.target=metric_learning.encoders.cnn"],
     ("encoder", "pretrained"): ["encoder.backbone=MobileNetV2", "encoder.weights=null"],
+    ("encoder", "hub_text"): ["encoder.preset=folder"],
     ("encoder", "saved"): ["encoder.path=encoder.keras"],
     ("loss", "cosine"): ["distance=cosine"],
 }
 # Built by the tests of that part, on data, devices or workers that they make.
 NOT_BUILT_HERE = {
     *(("data", name) for name in ("csv", "image_folder", "fashion_mnist")),
+    ("encoder", "hub_text"),
     ("encoder", "saved"),
     *(("strategy", name) for name in ("mirrored", "multi_worker")),
 }

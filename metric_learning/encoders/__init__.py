@@ -4,8 +4,21 @@ from metric_learning.encoders.backbone import Backbone, backbone_of
 from metric_learning.encoders.cnn import cnn
 from metric_learning.encoders.custom import asked_for, custom
 from metric_learning.encoders.embedding import embedding
+from metric_learning.encoders.hub_text import hub_text, tokenizer_of
 from metric_learning.encoders.mlp import mlp
 from metric_learning.encoders.pretrained import pretrained
 from metric_learning.encoders.saved import saved
 
-__all__ = ["Backbone", "asked_for", "backbone_of", "cnn", "custom", "embedding", "mlp", "pretrained", "saved"]
+__all__ = [
+    "Backbone",
+    "asked_for",
+    "backbone_of",
+    "cnn",
+    "custom",
+    "embedding",
+    "hub_text",
+    "mlp",
+    "pretrained",
+    "saved",
+    "tokenizer_of",
+]

@@ -1,0 +1,28 @@
+"""The data as an encoder of texts takes them: what is tokenized once need not be again at every step."""
+
+import keras
+
+from metric_learning.data.source import DataSource
+from metric_learning.encoders import tokenizer_of
+from metric_learning.frozen_features import FeatureSource
+
+
+def tokenized(encoder: keras.Model, source: DataSource) -> "tuple[keras.Model, DataSource | FeatureSource]":
+    """The part of an encoder behind its tokenizer, and the token ids of the data.
+
+    Args:
+        encoder: of `encoders.hub_text`, or any other keras.Model.
+        source: `DataSource`, whose captions are its texts.
+
+    Returns:
+        keras.Model from token ids to the embeddings of the encoder, with its weights, and the source with these ids as
+        inputs; or both as they are, if the encoder has no tokenizer.
+    """
+    tokenizer = tokenizer_of(encoder)
+    if tokenizer is None:
+        return encoder, source
+    model, *others = encoder.layers[encoder.layers.index(tokenizer) + 1 :]
+    for layer in others:  # a penalty
+        model = keras.Model(model.input, layer(model.output), name=model.name)
+    ids = {name: tokenizer.tokens(split.captions) for name, split in source.splits.items()}
+    return model, FeatureSource(source, ids)
