@@ -3,6 +3,11 @@
 from metric_learning.data.augmentation import DrawingAugmentation as DrawingAugmentation
 from metric_learning.data.augmentation import TokenSampling as TokenSampling
 from metric_learning.data.batches import BatchPlan as BatchPlan
+from metric_learning.data.benchmarks import cars196 as cars196
+from metric_learning.data.benchmarks import cub200 as cub200
+from metric_learning.data.benchmarks import inshop as inshop
+from metric_learning.data.benchmarks import market1501 as market1501
+from metric_learning.data.benchmarks import stanford_online_products as stanford_online_products
 from metric_learning.data.emoji import emoji as emoji
 from metric_learning.data.emoji_text import emoji_text as emoji_text
 from metric_learning.data.fashion_mnist import fashion_mnist as fashion_mnist

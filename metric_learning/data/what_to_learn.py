@@ -30,6 +30,6 @@ def what_to_learn(source: DataSource, labels: str, augment: Augmentation | None)
     if augment is None:
         raise ValueError(
             "labels=items needs an augmentation, or the views of an item would be one; "
-            "choose augmentation=drawing for images, augmentation=tokens for texts"
+            "choose augmentation=views or drawing for images, augmentation=tokens for texts"
         )
     return source.train.without_labels(), source.train.captions
