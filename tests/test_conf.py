@@ -11,10 +11,13 @@ OPTIONS = sorted(
     for path in CONF.glob("*/*.yaml")
     if path.parent.name not in ("experiment", "strategy")
 )
+BENCHMARKS = ("cars196", "cub200", "inshop", "market1501", "stanford_online_products")
+BY_TFDS = ("cifar100", "fashion_mnist", "inaturalist", "mnist", "omniglot", "tfds")
 NEEDED = {
     ("class_penalty", "sparse_centers"): ["loss=soft_triple"],
-    ("data", "image_folder"): ["data.root=."],
-    ("data", "csv"): ["data.path=table.csv"],
+    **{("data", name): ["data.root=."] for name in ("image_folder", *BENCHMARKS)},
+    **{("data", name): ["data.path=table.csv"] for name in ("csv", "features", "table")},
+    ("data", "tfds"): ["data.name=mnist"],
     ("encoder", "custom"): ["encoder.target=metric_learning.encoders.cnn"],
     ("encoder", "pretrained"): ["encoder.backbone=MobileNetV2", "encoder.weights=null"],
     ("encoder", "hub_text"): ["encoder.preset=folder"],
@@ -23,8 +26,8 @@ NEEDED = {
 }
 # Built by the tests of that part, on data, devices or workers that they make.
 NOT_BUILT_HERE = {
-    *(("data", name) for name in ("csv", "image_folder", "fashion_mnist")),
     ("encoder", "hub_text"),
+    *(("data", name) for name in ("csv", "features", "image_folder", "table", *BENCHMARKS, *BY_TFDS)),
     ("encoder", "saved"),
     *(("strategy", name) for name in ("mirrored", "multi_worker")),
 }

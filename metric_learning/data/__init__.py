@@ -19,7 +19,7 @@ from metric_learning.data.source import DataSource as DataSource
 from metric_learning.data.split import Split as Split
 from metric_learning.data.table import table as table
 from metric_learning.data.text import Vocabulary as Vocabulary
-from metric_learning.data.tfds_images import tfds_images as tfds_images
+from metric_learning.data.tfds_source import tfds as tfds
 from metric_learning.data.what_to_learn import what_to_learn as what_to_learn
 
 csv = table  # its name when it read nothing else

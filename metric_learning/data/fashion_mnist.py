@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metric_learning.data.source import DataSource
-from metric_learning.data.tfds_images import tfds_images
+from metric_learning.data.tfds_source import tfds
 
 
 def fashion_mnist(
@@ -24,15 +24,15 @@ def fashion_mnist(
     Debian's package dataset-fashion-mnist has them (`/usr/share/datasets/fashion-mnist`).
 
     Args:
-        data_dir, manual_dir, download, unseen_classes, validation_items, seed: see `tfds_images`.
+        data_dir, manual_dir, download, unseen_classes, validation_items, seed: see `tfds`.
 
     Raises:
-        ValueError: as `tfds_images`.
+        ValueError: as `tfds`.
 
     Reference: Xiao, Rasul, Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
     Machine Learning Algorithms", 2017, https://arxiv.org/abs/1708.07747
     """
-    return tfds_images(
+    return tfds(
         "fashion_mnist",
         data_dir=data_dir,
         manual_dir=manual_dir,

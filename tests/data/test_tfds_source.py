@@ -8,9 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from metric_learning.data import fashion_mnist, tfds_images
+from metric_learning.data import fashion_mnist
+from metric_learning.data import tfds as tfds_source
 
-tfds_images_module = importlib.import_module("metric_learning.data.tfds_images")
+tfds_module = importlib.import_module("metric_learning.data.tfds_source")
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -137,14 +138,14 @@ def test_dead_network_is_said_in_one_line(tmp_path, monkeypatch):
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(tfds.builder_cls("fashion_mnist"), "download_and_prepare", fail)
-    monkeypatch.setattr(tfds_images_module, "check_reachable", lambda builder: None)
+    monkeypatch.setattr(tfds_module, "check_reachable", lambda builder: None)
     with pytest.raises(ValueError, match="fashion_mnist cannot be prepared: no route to host"):
         fashion_mnist(data_dir=tmp_path, download=True)
 
 
 def test_unknown_set_gets_a_hint(tmp_path):
     with pytest.raises(ValueError, match="'fashion_mnits'; did you mean fashion_mnist"):
-        tfds_images("fashion_mnits", data_dir=tmp_path)
+        tfds_source("fashion_mnits", data_dir=tmp_path)
 
 
 def store(tmp_path, features, **splits):
@@ -169,8 +170,8 @@ def test_images_of_different_sizes_need_one(tmp_path):
     }
     store(tmp_path, features, train=rows, test=rows)
     with pytest.raises(ValueError, match=r"set image_size=\(height, width\)"):
-        tfds_images("tiny", data_dir=tmp_path, validation_items=4)
-    source = tfds_images("tiny", data_dir=tmp_path, validation_items=4, image_size=(5, 5))
+        tfds_source("tiny", data_dir=tmp_path, validation_items=4)
+    source = tfds_source("tiny", data_dir=tmp_path, validation_items=4, image_size=(5, 5))
     assert source.name == "tiny"
     assert source.test.inputs[:, 2, 2, 0].tolist() == [10 * i for i in range(8)]
     assert source.test.labels.tolist() == [0, 1] * 4
@@ -183,13 +184,33 @@ def test_set_without_a_test_split_is_refused(tmp_path):
         "label": tfds.features.ClassLabel(names=["a"]),
     }
     store(tmp_path, features, train=rows)
-    with pytest.raises(ValueError, match="must have the splits train and test, got train"):
-        tfds_images("tiny", data_dir=tmp_path)
+    with pytest.raises(ValueError, match="must have the splits train and test, .* it has train"):
+        tfds_source("tiny", data_dir=tmp_path)
 
 
 def test_set_without_labels_is_refused(tmp_path):
     rows = [{"image": np.zeros((4, 4, 3), np.uint8)}]
     features = {"image": tfds.features.Image(shape=(4, 4, 3))}
     store(tmp_path, features, train=rows, test=rows)
-    with pytest.raises(ValueError, match="must have one image and one class label, got features image .Image"):
-        tfds_images("tiny", data_dir=tmp_path)
+    with pytest.raises(ValueError, match="must have one image or text and one class label, got features image .Image"):
+        tfds_source("tiny", data_dir=tmp_path)
+
+
+def test_texts_are_read_and_own_splits_kept(tmp_path):
+    """Two sets of classes, as Omniglot has them; validation is held out of the classes of training."""
+    names = [f"intent {i}" for i in range(8)]
+    rows = [
+        [{"text": f"{name} said {n}", "label": name} for name in part for n in range(3)]
+        for part in (names[:5], names[5:])
+    ]
+    features = {"text": tfds.features.Text(), "label": tfds.features.ClassLabel(names=names)}
+    store(tmp_path, features, train=rows[0], validation=rows[1])
+    options = {"data_dir": tmp_path, "unseen_classes": True, "test_split": "validation"}
+    source = tfds_source("tiny", own_splits=True, **options)
+    assert source.kind == "texts"
+    assert source.names_of(source.test) == names[5:] and len(source.validation.classes) == 2
+    assert source.test.captions == tuple(row["text"] for row in rows[1])
+    pooled = tfds_source("tiny", **options)
+    assert len(pooled.test.classes) == 4 and pooled.names_of(pooled.test) != names[4:]
+    with pytest.raises(ValueError, match="must have the splits train and test, .* it has train, validation"):
+        tfds_source("tiny", data_dir=tmp_path)

@@ -1,4 +1,4 @@
-"""Labelled images of TensorFlow Datasets, from prepared or hand-downloaded files when offline."""
+"""Labeled images or texts of TensorFlow Datasets, from prepared or hand-downloaded files when offline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from PIL import Image
 
 from metric_learning.data.images import fit_image
 from metric_learning.data.manual_files import collect_manual_files
-from metric_learning.data.source import DataSource, image_source
-from metric_learning.data.splits import hold_out_items, rows_of_classes, split_classes_by_seed
+from metric_learning.data.source import DataSource, image_source, text_source
+from metric_learning.data.splits import hold_out_items, hold_out_validation, rows_of_classes, split_classes_by_seed
 
 
-def tfds_images(
+def tfds(
     name: str,
     *,
     data_dir: str | Path | None = None,
@@ -28,16 +28,20 @@ def tfds_images(
     download: bool = False,
     image_size: Sequence[int] | None = None,
     unseen_classes: bool = False,
+    own_splits: bool = False,
+    train_split: str = "train",
+    test_split: str = "test",
     validation_items: int = 5_000,
     test_fraction: float = 0.5,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    **vocabulary_options: Any,
 ) -> DataSource:
-    """A set of TensorFlow Datasets with one label per image, and splits "train" and "test".
+    """A set of TensorFlow Datasets with one image or one text, and one label, per item.
 
     With `unseen_classes=False` its own test split is the test, and validation is a seeded part of
     its training split, every class in proportion. With `unseen_classes=True` both splits are
-    pooled and parted by class.
+    pooled and parted by class, or kept with `own_splits=True`, where they share no class.
 
     The network is used only on request: an unprepared set is prepared from `manual_dir`, or with
     `download=True`, and otherwise ends in an error at once.
@@ -48,43 +52,46 @@ def tfds_images(
         manual_dir: folder with the files that TFDS would download.
         download: let TFDS download what is not prepared.
         image_size: (height, width); needed if the images differ in size, see `fit_image`.
-        unseen_classes: part by class, for a zero-shot protocol.
-        validation_items: images held out of training, with `unseen_classes=False`.
+        unseen_classes: the splits share no class, for a zero-shot protocol.
+        own_splits: with `unseen_classes`, keep the splits of the set; validation classes are held out of training.
+        train_split, test_split: what they are called in the set.
+        validation_items: items held out of training, with `unseen_classes=False`.
         test_fraction, validation_fraction: parts of the classes, with `unseen_classes=True`.
-        seed: of the validation images or of the classes.
+        seed: of the validation items or of the classes.
+        vocabulary_options: for texts, see `Vocabulary.from_texts`.
 
     Raises:
         ValueError: an unknown set; one that is not prepared, saying what is missing and where to
-            put it; files that are not the published ones; a set without image and label.
+            put it; files that are not the published ones; a set without image or text, and label.
     """
-    with _quiet_tfds() as tfds:
-        builder = _find_builder(tfds, name, data_dir)
+    splits = (train_split, test_split)
+    with _quiet_tfds() as library:
+        builder = _find_builder(library, name, data_dir)
         if not builder.is_prepared():
-            _prepare(tfds, builder, manual_dir, download)
-        keys = _image_and_label_keys(tfds, builder)
-        parts = {split: _read_split(tfds, builder, split, keys, image_size) for split in ("train", "test")}
+            _prepare(library, builder, manual_dir, download)
+        keys, kind = _keys_and_kind(library, builder)
+        parts = {split: _read_split(library, builder, split, keys, kind, image_size, splits) for split in splits}
     class_names = builder.info.features[keys[1]].names
-    images = np.concatenate([images for images, _ in parts.values()])
     labels = np.concatenate([labels for _, labels in parts.values()])
-    captions = [
-        f"{class_names[label]} ({split} {i})"
-        for split, (_, split_labels) in parts.items()
-        for i, label in enumerate(split_labels.tolist())
-    ]
     ids = [f"{split} {i}" for split, (_, split_labels) in parts.items() for i in range(len(split_labels))]
-    if unseen_classes:
-        fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
-        classes = split_classes_by_seed(len(class_names), **fractions, seed=seed)
-        rows = rows_of_classes(labels, classes)
-    else:
-        num_train = len(parts["train"][1])
+    num_train = len(parts[train_split][1])
+    given = {"train": np.arange(num_train), "test": np.arange(num_train, len(labels))}
+    if not unseen_classes:
         held_out = hold_out_items(labels[:num_train], count=validation_items, seed=seed)
-        rows = {
-            "train": np.flatnonzero(~held_out),
-            "validation": np.flatnonzero(held_out),
-            "test": np.arange(num_train, len(labels)),
-        }
+        rows = given | {"train": np.flatnonzero(~held_out), "validation": np.flatnonzero(held_out)}
+    elif own_splits:
+        rows = hold_out_validation(given, labels, unseen_classes=True, fraction=validation_fraction, seed=seed)
+    else:
+        fractions = {"test_fraction": test_fraction, "validation_fraction": validation_fraction}
+        rows = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
     options: dict[str, Any] = {"ids": ids, "unseen_classes": unseen_classes}
+    if kind == "texts":
+        texts = [text for found, _ in parts.values() for text in found]
+        return text_source(builder.name, class_names, texts, labels, rows, **options, **vocabulary_options)
+    if vocabulary_options:
+        raise ValueError(f"{', '.join(vocabulary_options)} can only be set for texts, and {name} has images")
+    images = np.concatenate([images for images, _ in parts.values()])
+    captions = [f"{class_names[label]} ({key})" for label, key in zip(labels.tolist(), ids, strict=True)]
     return image_source(builder.name, class_names, images, labels, captions, rows, **options)
 
 
@@ -161,31 +168,34 @@ def check_reachable(builder: Any, seconds: float = 5.0) -> None:
         ) from error
 
 
-def _image_and_label_keys(tfds, builder) -> tuple[str, str]:
-    """The names of the two features; sets made by `store_as_tfds_dataset` do not state them."""
+def _keys_and_kind(tfds, builder) -> tuple[tuple[str, str], str]:
+    """The names of the two features, and what the first is; sets made by `store_as_tfds_dataset` do not state them."""
     features, keys = builder.info.features, builder.info.supervised_keys
+    kinds = {tfds.features.Image: "images", tfds.features.Text: "texts"}
     if not keys:
-        keys = [
-            key
-            for kind in (tfds.features.Image, tfds.features.ClassLabel)
-            for key, feature in features.items()
-            if isinstance(feature, kind)
-        ]
-    kinds = [type(features[key]) for key in keys]
-    if kinds != [tfds.features.Image, tfds.features.ClassLabel]:
+        by_kind = [[key for key, feature in features.items() if type(feature) is wanted] for wanted in kinds]
+        inputs = next(filter(None, by_kind), [])  # the images of a set that has both
+        keys = [*inputs, *(key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel))]
+    found = [type(features[key]) for key in keys]
+    if len(found) != 2 or found[0] not in kinds or found[1] is not tfds.features.ClassLabel:
         raise ValueError(
-            f"{builder.name} must have one image and one class label, got features "
+            f"{builder.name} must have one image or text and one class label, got features "
             + ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
         )
-    return tuple(keys)
+    return tuple(keys), kinds[found[0]]
 
 
-def _read_split(tfds, builder, split, keys, image_size) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [n, height, width, channels] and labels int64 [n], in the order on disk."""
+def _read_split(tfds, builder, split, keys, kind, image_size, splits) -> tuple[Any, np.ndarray]:
+    """Images uint8 [n, height, width, channels], or a list of texts, and labels int64 [n], in the order on disk."""
     if split not in builder.info.splits:
         raise ValueError(
-            f"{builder.name} must have the splits train and test, got {', '.join(sorted(builder.info.splits))}"
+            f"{builder.name} must have the splits {' and '.join(splits)}, which data.train_split and data.test_split "
+            f"name; it has {', '.join(sorted(builder.info.splits))}"
         )
+    if kind == "texts":
+        items = list(tfds.as_numpy(builder.as_dataset(split=split)))
+        labels = np.array([item[keys[1]] for item in items], np.int64)
+        return [item[keys[0]].decode("utf-8", "replace") for item in items], labels
     image_key, label_key = keys
     shape = builder.info.features[image_key].shape
     wanted = tfds.decode.PartialDecoding({key: True for key in keys})
