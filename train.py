@@ -35,6 +35,7 @@ def experiment(cfg, folder, resume):
     import_tensorflow()
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
+    from metric_learning.encoder import describe_encoder
     from metric_learning.encoders import asked_for
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
@@ -104,6 +105,7 @@ def experiment(cfg, folder, resume):
         best_step = restore_best(folder, learner)
         with in_one_move(folder / "encoder.keras") as unfinished:
             encoder.save(unfinished)
+        describe_encoder(folder, source, cfg.distance, cfg.encoder.get("target"))
         trained = {name: judge(model, data, name) for name in ("validation", "test")}
 
         # Report.

@@ -1,12 +1,32 @@
 """Metric learning on TensorFlow and Keras: encoders whose distances mean something.
 
-`import metric_learning` makes the layers of every saved encoder known to Keras, so that `keras.models.load_model` is
-all it takes to use one.
+    encoder = metric_learning.load("outputs/RUN")
+    index = encoder.index(["a.jpg", "b.jpg"])
+    index.search(encoder.embed("query.jpg"), k=5)
+
+`import metric_learning` also makes the layers of every saved encoder known to Keras, so that `keras.models.load_model`
+is all it takes to use the bare model.
 """
 
+import importlib
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metric_learning.encoder import Encoder as Encoder
+    from metric_learning.encoder import load as load
+    from metric_learning.index import Index as Index
+
+# What a user holds after training -> where it is; imported when it is asked for, as FAISS and Pillow take a second.
+_LATER = {"Encoder": "metric_learning.encoder", "load": "metric_learning.encoder", "Index": "metric_learning.index"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'metric_learning' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)
 
 
 def import_tensorflow() -> None:

@@ -96,6 +96,47 @@ def start(main: Callable[[], Any]) -> None:
         raise
 
 
+def start_script(main: Callable[[list[str]], Any], doc: str) -> None:
+    """Runs a script that takes words as `train.py` does: --help prints `doc`, wrong input ends in one line.
+
+    Args:
+        main: function of the words of the command line.
+        doc: of the script.
+    """
+    if {"-h", "--help"} & set(sys.argv):
+        sys.exit(print(doc))
+    cast(Any, sys.stdout).reconfigure(errors="backslashreplace")
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        main(sys.argv[1:])
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KNOWN_ERRORS as error:
+        print(f"{pathlib.Path(sys.argv[0]).name}: error: {answer(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
+    """The settings of a script: its defaults, and what the words key=value say.
+
+    Raises:
+        ValueError: a word of another form or key.
+    """
+    wrong = [word for word in arguments if "=" not in word or word.partition("=")[0] not in defaults]
+    if wrong:
+        raise ValueError(f"expected words key=value, with keys {', '.join(defaults)}; got {' '.join(wrong)}")
+    for key in (word.partition("=")[0] for word in arguments):
+        if sum(word.startswith(f"{key}=") for word in arguments) > 1:
+            raise ValueError(f"{key} is given twice")
+    # Values as YAML reads them, but for those that are to be texts.
+    found = {}
+    for key, _, value in (word.partition("=") for word in arguments):
+        is_text = isinstance(defaults[key], str) or defaults[key] is None
+        found[key] = value if is_text else OmegaConf.from_dotlist([f"{key}={value}"])[key]
+    return cast(DictConfig, OmegaConf.create(defaults | found))
+
+
 def run(experiment: Callable[..., Any], cfg: DictConfig) -> Any:
     """Runs one experiment in the folder that Hydra made for it, and cleans up behind one that never began.
 

@@ -26,7 +26,10 @@ FLOOR_1 = {
 }
 # What each part may import of the project, besides itself. A new part must be given its place here.
 MAY_IMPORT = {
-    "metric_learning": {"metric_learning.encoders", "metric_learning.penalties"},  # for Keras to know their layers
+    # For Keras to know their layers, and what a user holds after training, once it is asked for.
+    "metric_learning": {
+        *("metric_learning.encoder", "metric_learning.encoders", "metric_learning.index", "metric_learning.penalties")
+    },
     "metric_learning.answers": set(),
     "metric_learning.command_line": FLOOR_1
     | {
@@ -64,6 +67,9 @@ MAY_IMPORT = {
         "metric_learning.frozen_features",
     },
     "metric_learning.tracking": FLOOR_1,
+    "metric_learning.index": FLOOR_1 | {"metric_learning.data", "metric_learning.evaluation"},
+    "metric_learning.encoder": FLOOR_1
+    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.evaluation", "metric_learning.index"},
 }
 # Nothing imports these.
 PROGRAMS = {"train", "scripts"}
@@ -71,7 +77,11 @@ FENCES = {
     "hydra": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "omegaconf": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "wandb": {"metric_learning/tracking.py"},
-    "faiss": {"metric_learning/evaluation/search.py", "scripts/benchmark_search.py"},
+    "faiss": {
+        "metric_learning/evaluation/search.py",
+        "metric_learning/index/approximate_search.py",
+        "scripts/benchmark_search.py",
+    },
 }
 HOMELESS = {"utils", "util", "common", "helpers", "helper", "base", "misc", "tools"}
 

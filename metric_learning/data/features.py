@@ -87,6 +87,16 @@ def features(
     return image_source(path.stem, class_names, rows, numbers, captions, chosen, kind="features", **options)
 
 
+def arrays_of(path: Path) -> tuple[np.ndarray, list[str] | None, list[str]]:
+    """(rows float32 [n, F], labels or None, ids) of a .npz file, see `features`."""
+    arrays = _read_arrays(path, None)
+    names = list(arrays)
+    rows = _two_axes(arrays[_name(names, None, VECTORS, "vectors", path)], path)
+    label, id = (_name(names, None, usual, "label", path, optional=True) for usual in (LABELS, ("id", "ids")))
+    labels = _strings(arrays[label], len(rows), label, path) if label else None
+    return rows, labels, _strings(arrays[id], len(rows), id, path) if id else [str(row) for row in range(len(rows))]
+
+
 def _read_arrays(path: Path, labels: str | Path | None) -> dict[str, np.ndarray]:
     if not path.is_file() or path.suffix.lower() not in (".npz", ".npy"):
         what = "which does not exist" if not path.exists() else "which is none"

@@ -154,6 +154,11 @@ def _images_in(folder: Path) -> tuple[list[Path], list[Path]]:
     return images, others
 
 
+def images_below(folder: str | Path) -> list[Path]:
+    """The images anywhere below a folder, in the order of their paths; what by its name is none is left out."""
+    return _images_in(Path(folder))[0]
+
+
 def _files_below(folder: str | Path) -> Iterator[str]:
     """Paths of the files, hidden ones and those in hidden folders excepted; the system is asked once a folder."""
     with contextlib.suppress(PermissionError), os.scandir(folder) as found:

@@ -84,7 +84,7 @@ def decode_images(
     height, width = check_image_options(image_size, channels, fit)
     images = np.empty((len(paths), height, width, channels), np.uint8)
     problems = {}
-    read = partial(_read_image, image_size=image_size, channels=channels, fit=fit)
+    read = partial(read_image, image_size=image_size, channels=channels, fit=fit)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for i, result in enumerate(pool.map(read, paths)):
             if isinstance(result, np.ndarray):
@@ -106,7 +106,7 @@ def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadab
         warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
-def _read_image(path: str | Path, **options) -> np.ndarray | str:
+def read_image(path: str | Path, **options) -> np.ndarray | str:
     """The image, or in words why there is none."""
     try:
         mode = os.stat(path).st_mode

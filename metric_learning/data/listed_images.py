@@ -24,6 +24,7 @@ def listed_images(
     groups: Sequence[str] | None = None,
     unseen_classes: bool = True,
     image_size: int | Sequence[int] = (32, 32),
+    fit: str = "letterbox",
     **options: Any,
 ) -> DataSource:
     """A source of image files.
@@ -33,9 +34,9 @@ def listed_images(
         paths: [n] of the files.
         labels, captions, ids, groups: [n], see `image_source`.
         rows: split name -> indices of its files.
-        image_size, options: see `open_images`.
+        image_size, fit, options: see `open_images`.
     """
-    images, readable, hashes = open_images(paths, image_size, **options)
+    images, readable, hashes = open_images(paths, image_size, fit=fit, **options)
     kept = np.flatnonzero(readable)
     new_row = np.cumsum(readable) - 1
     return image_source(
@@ -49,4 +50,5 @@ def listed_images(
         contents=hashes.tolist(),
         groups=None if groups is None else [groups[row] for row in kept],
         unseen_classes=unseen_classes,
+        fit=fit,
     )

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from metric_learning.data.items import copies, count, repeated_items, shared_items, some
 from metric_learning.whole_files import write_json, write_whole
 
@@ -30,7 +32,7 @@ def save(source: DataSource, folder: Path) -> None:
     """Write what a run must remember of the items of a `DataSource`.
 
     `items.csv` has the id, class and content of every item, `classes.json` the names of each split's classes, and
-    `data.json` counts: classes and items, those listed again or in two splits, and copies.
+    `data.json` counts: classes and items, how many items a class has, those listed again or in two splits, and copies.
     """
     items = _items_of(source)
     write_whole(folder / "items.csv", to_table(items))
@@ -71,6 +73,7 @@ def _card(source, items) -> dict:
             name: {
                 "classes": len(split.classes),
                 "items": len(split),
+                "class_sizes": _sizes(split),
                 "listed_again": listed_again.get(name, 0),
                 "hash": hashlib.blake2b(to_table({name: items[name]}).encode(), digest_size=16).hexdigest(),
             }
@@ -82,6 +85,12 @@ def _card(source, items) -> dict:
             for names, rows in copies(source.splits, source.contents).items()
         },
     }
+
+
+def _sizes(split) -> dict:
+    """Items of a class: of the smallest, of the one in the middle, and of the largest."""
+    sizes = np.unique(split.labels, return_counts=True)[1]
+    return {"smallest": int(sizes.min()), "median": float(np.median(sizes)), "largest": int(sizes.max())}
 
 
 def to_table(items: dict[str, list[Item]]) -> str:

@@ -38,6 +38,7 @@ class DataSource:
         vocabulary: how texts became token ids; None for all else.
         unseen_classes: train, validation and test share no class (the gallery shares the test
             classes, of course), and no item. Checked here; with False, shared items are warned of.
+        fit: how images of other sizes are brought to this one, see `fit_image`.
         warn_about_copies: items of two splits, or of what is searched, that hold the same are
             counted in `data.json`; True also warns of them.
 
@@ -56,6 +57,7 @@ class DataSource:
     vocabulary: Vocabulary | None = None
     unseen_classes: bool = True
     warn_about_copies: bool = True
+    fit: str = "letterbox"
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -215,11 +217,12 @@ def image_source(
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
     kind: str = "images",
+    fit: str = "letterbox",
 ) -> DataSource:
     """Part images, or features, into the splits of a DataSource.
 
     Args:
-        name, class_names, unseen_classes, warn_about_copies, kind: as in `DataSource`.
+        name, class_names, unseen_classes, warn_about_copies, kind, fit: as in `DataSource`.
         images: uint8 [n, height, width, channels], an array or anything else that `Split.inputs` may be.
         labels: integers [n].
         captions: [n].
@@ -230,7 +233,7 @@ def image_source(
     """
     splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents, groups)
     options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
-    return DataSource(name, kind, tuple(class_names), **splits, **options)
+    return DataSource(name, kind, tuple(class_names), **splits, **options, fit=fit)
 
 
 def text_source(

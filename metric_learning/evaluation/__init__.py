@@ -1,5 +1,9 @@
 """Judging embeddings: exact search, retrieval metrics, and the pictures of a run's report."""
 
+from metric_learning.evaluation.calibration import Calibration as Calibration
+from metric_learning.evaluation.calibration import calibrate as calibrate
+from metric_learning.evaluation.calibration import nearest_of_all as nearest_of_all
+from metric_learning.evaluation.calibration import rates_at as rates_at
 from metric_learning.evaluation.embed import embed as embed
 from metric_learning.evaluation.evaluate import Evaluation as Evaluation
 from metric_learning.evaluation.evaluate import evaluate as evaluate

@@ -8,3 +8,4 @@ from metric_learning.evaluation.pictures.histograms import (
 )
 from metric_learning.evaluation.pictures.neighbors import neighbor_gallery as neighbor_gallery
 from metric_learning.evaluation.pictures.neighbors import neighbor_table as neighbor_table
+from metric_learning.evaluation.pictures.thresholds import threshold_curves as threshold_curves

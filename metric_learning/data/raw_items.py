@@ -1,0 +1,148 @@
+"""What people have, as what an encoder takes: paths, bytes, pictures, texts, rows of numbers."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from metric_learning.data.features import arrays_of
+from metric_learning.data.image_folder import images_below
+from metric_learning.data.images import check_image_options, fit_image, read_image
+from metric_learning.data.items import printable
+from metric_learning.data.random_access import RandomAccess
+
+
+def images_of(
+    items: Sequence[Any], shape: Sequence[int], fit: str, problems: dict[int, str]
+) -> np.ndarray | RandomAccess:
+    """Images in one size, read when they are asked for.
+
+    Args:
+        items: paths, bytes of files, PIL images, uint8 arrays [h, w] or [h, w, c]; or one array of images.
+        shape: (height, width, channels) to come out.
+        fit: see `fit_image`.
+        problems: takes up why items cannot be read, by their number, once they are asked for; they are black.
+
+    Returns:
+        uint8 [n, height, width, channels].
+    """
+    height, width, channels = shape
+    check_image_options((height, width), channels, fit)
+    if isinstance(items, np.ndarray) and items.dtype == np.uint8 and items.shape[1:] == tuple(shape):
+        return items
+    options = {"image_size": (height, width), "channels": channels, "fit": fit}
+
+    def read(rows):
+        found = np.zeros((len(rows), *shape), np.uint8)
+        for place, row in enumerate(rows):
+            image = _image(items[row], options)
+            if isinstance(image, str):
+                problems[int(row)] = image
+            else:
+                found[place] = image
+        return found
+
+    return RandomAccess(read, len(items), shape, np.uint8)
+
+
+def texts_of(items: Sequence[Any]) -> Sequence[str]:
+    """The items, if they are texts.
+
+    Raises:
+        ValueError: one is not.
+    """
+    wrong = next((i for i, item in enumerate(items) if not isinstance(item, str)), None)
+    if wrong is not None:
+        raise ValueError(f"this encoder takes texts; item {wrong} is of type {type(items[wrong]).__name__}")
+    return items
+
+
+def features_of(items: Any, length: int) -> np.ndarray:
+    """float32 [n, length].
+
+    Raises:
+        ValueError: no numbers, another shape, numbers that are not finite.
+    """
+    try:
+        rows = np.asarray(items, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"this encoder takes features, numbers [n, {length}]: {error}") from None
+    if rows.ndim != 2 or rows.shape[1] != length:
+        raise ValueError(f"this encoder takes features, numbers [n, {length}]; got {list(rows.shape)}")
+    wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(wrong):
+        raise ValueError(f"features must be finite; row {wrong[0]} is not, of {len(wrong)} such rows")
+    return rows
+
+
+def items_in(what: str | Path, kind: str) -> tuple[Any, list[str], list[str] | None]:
+    """The items that a person names on a command line.
+
+    Args:
+        what: of images a folder or a file; of texts a .txt file with a text in each line, or a text; of features a .npy
+            file of [n, F], or a .npz file as `features` reads it.
+        kind: "images", "texts" or "features".
+
+    Returns:
+        (items, names, labels): what an `Encoder` embeds, a name for each, and the names of their folders below `what`
+        or the labels of the .npz file, None if there are none.
+
+    Raises:
+        ValueError: nothing of that kind is there.
+    """
+    path = Path(what).expanduser()
+    if kind == "texts":
+        lines = (
+            path.read_text(encoding="utf-8-sig").splitlines() if path.suffix == ".txt" and path.is_file() else [what]
+        )
+        texts = [str(line).strip() for line in lines if str(line).strip()]
+        if not texts:
+            raise ValueError(f"{what} has no text in it")
+        return texts, texts, None
+    if kind == "features":
+        if path.suffix not in (".npy", ".npz") or not path.is_file():
+            raise ValueError(f"expected a .npy or .npz file of features; got {what}")
+        if path.suffix == ".npy":
+            rows = np.load(path)
+            return rows, [str(row) for row in range(len(rows))], None
+        rows, labels, ids = arrays_of(path)
+        return rows, ids, labels
+    if path.is_dir():
+        files = images_below(path)
+        if not files:
+            raise ValueError(f"there are no images in {path}")
+        below = [file.relative_to(path).parts for file in files]
+        labels = [printable(parts[0]) for parts in below] if all(len(parts) > 1 for parts in below) else None
+        return files, [printable(str(file)) for file in files], labels
+    if not path.is_file():
+        raise ValueError(f"expected an image or a folder of images; got {what}, which is neither")
+    return [path], [printable(str(path))], None
+
+
+def is_path(item: Any) -> bool:
+    return isinstance(item, str | os.PathLike)
+
+
+def _image(item: Any, options: dict[str, Any]) -> np.ndarray | str:
+    """The image in its size, or in words why there is none."""
+    if is_path(item):
+        return read_image(item, **options)
+    try:
+        if isinstance(item, np.ndarray):
+            if item.dtype != np.uint8 or item.ndim not in (2, 3) or item.shape[2:] not in ((), (1,), (3,), (4,)):
+                return f"an array must be uint8 [h, w] or [h, w, c], and this is {item.dtype} {list(item.shape)}"
+            return fit_image(Image.fromarray(item[..., 0] if item.shape[2:] == (1,) else item), **options)
+        if isinstance(item, Image.Image):
+            return fit_image(item, **options)
+        if not isinstance(item, bytes | bytearray):
+            return f"{type(item).__name__} is no path, bytes, PIL image or array"
+        with Image.open(io.BytesIO(item)) as image:
+            return fit_image(image, **options)
+    except Exception as error:  # decoders raise whatever a broken file leads them to
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

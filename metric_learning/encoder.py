@@ -1,0 +1,300 @@
+"""What a user holds after training: an encoder that takes files, texts and features, and knows its run."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import yaml
+from PIL import Image
+
+from metric_learning.data import Vocabulary
+from metric_learning.data.images import refuse_or_warn
+from metric_learning.data.raw_items import features_of, images_of, is_path, texts_of
+from metric_learning.distances import check_distance, pairwise
+from metric_learning.encoders.saved import load_safely
+from metric_learning.evaluation.calibration import Calibration, calibrate, nearest_of_all, summary
+from metric_learning.evaluation.embed import embed
+from metric_learning.evaluation.names import numbered
+from metric_learning.index import Index
+from metric_learning.whole_files import write_json
+
+ABOUT = "encoder.json"
+MODEL = "encoder.keras"
+VOCABULARY = "vocabulary.json"
+THRESHOLDS = "thresholds.json"
+PACKAGES = ("tensorflow", "keras")
+Item = Any  # of images: a path, bytes, a PIL image, an array; of texts: a string; of features: a row of numbers
+
+
+def describe_encoder(folder: str | Path, source: Any, distance: str, target: str | None = None) -> None:
+    """Writes `encoder.json` beside the `encoder.keras` of a run: what `load` must know to feed it.
+
+    Args:
+        folder: of the run.
+        source: `DataSource` that it was trained on.
+        distance: by which its embeddings are compared.
+        target: the function that made an encoder of one's own.
+    """
+    about = {
+        "kind": source.kind,
+        "input_shape": list(source.input_shape),
+        "fit": source.fit if source.kind == "images" else None,
+        "distance": distance,
+        "data": source.name,
+        "target": target,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "sha256": _sha256(Path(folder) / MODEL),
+    }
+    write_json(Path(folder) / ABOUT, about)
+
+
+def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
+    """The encoder of a run, or of a folder that holds no more than its encoder.keras, encoder.json and vocabulary.json.
+
+    Args:
+        folder: of the run, wherever it has been moved.
+        trusted: packages whose code may be imported, for an encoder that was made by `encoder.target`.
+
+    Raises:
+        ValueError: no such folder or file, one that is damaged, or another encoder.keras than the folder was written
+            with.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / MODEL).is_file():
+        raise ValueError(f"load needs the folder of a run with an {MODEL}; there is none in {folder}")
+    about = _read_about(folder)
+    target = about.get("target")
+    if target:
+        package = target.partition(".")[0]
+        if package not in trusted:
+            raise ValueError(f"{folder} has an encoder made by {target}; if you trust it, say trusted=['{package}']")
+        importlib.import_module(target.rpartition(".")[0])
+    hashed = _sha256(folder / MODEL)
+    if about.get("sha256") not in (None, hashed):
+        raise ValueError(f"{folder / MODEL} is not the one that {ABOUT} was written for; both must be of one run")
+    other = [
+        f"{name} {version}, here {importlib.metadata.version(name)}"
+        for name, version in about.get("packages", {}).items()
+        if version != importlib.metadata.version(name)
+    ]
+    if other:
+        warnings.warn(f"{folder} was made with {', '.join(other)}", stacklevel=2)
+    model = load_safely("encoder", folder / MODEL)
+    vocabulary = Vocabulary.load(folder / VOCABULARY) if about["kind"] == "texts" else None
+    return Encoder(folder, model, about, vocabulary, hashed)
+
+
+class Encoder:
+    """Makes embeddings of what people have, and compares them by the distance that they were trained for.
+
+    Attributes:
+        folder: where it was loaded from.
+        model: the `keras.Model` from inputs to [B, D].
+        kind: "images", "texts" or "features".
+        input_shape: of one item, as the model takes it.
+        distance: see `metric_learning.distances`.
+        embedding_dim: D.
+        fingerprint: of the model, by which an `Index` knows its encoder.
+        card: `data.json` of the run, what it was trained on; {} if the folder has none.
+        scores: `metrics.json` of the run, likewise.
+        calibration: `thresholds.json`, what `calibrate` found; {} before.
+    """
+
+    def __init__(
+        self, folder: Path, model: keras.Model, about: dict[str, Any], vocabulary: Vocabulary | None, fingerprint: str
+    ) -> None:
+        check_distance(about["distance"])
+        self.folder = folder
+        self.model = model
+        self.kind: str = about["kind"]
+        self.input_shape: tuple[int, ...] = tuple(about["input_shape"])
+        self.distance: str = about["distance"]
+        self.embedding_dim = int(model.output_shape[-1])
+        self.fingerprint = fingerprint
+        self.card = _read_json(folder / "data.json")
+        self.scores = _read_json(folder / "metrics.json")
+        self.calibration = _read_json(folder / THRESHOLDS)
+        self._fit = about.get("fit") or "letterbox"
+        self._vocabulary = vocabulary
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.input_shape))
+        return f"<Encoder of {self.kind} ({shape}) to {self.embedding_dim} dimensions, {self.distance}, {self.folder}>"
+
+    def embed(
+        self,
+        items: Sequence[Item] | np.ndarray | Item,
+        *,
+        skip_unreadable: bool = False,
+        batch_size: int = 1024,
+        memory: float = 1.0,
+        progress: bool = True,
+    ) -> np.ndarray:
+        """Embeddings of items, decoded and sized as those of the run were.
+
+        Args:
+            items: a sequence of items, or one alone. Images: paths, bytes of a file, PIL images, uint8 arrays [h, w, c]
+                or [h, w] of any size, or one array [n, h, w, c]. Texts: strings. Features: [n, F] numbers.
+            skip_unreadable: of images that cannot be read, give rows of NaN and a warning, rather than raise.
+            batch_size, memory: see `metric_learning.evaluation.embed`.
+            progress: shows a bar on stderr once it has taken a second.
+
+        Returns:
+            float32 [n, D], in the order of the items.
+
+        Raises:
+            ValueError: no items, items of another kind, features of another length or that are not finite, images that
+                cannot be read.
+        """
+        many = self._as_sequence(items)
+        if len(many) == 0:
+            raise ValueError(f"embed needs at least 1 item of {self.kind}; got 0")
+        problems: dict[int, str] = {}
+        if self.kind == "images":
+            inputs: Any = images_of(many, self.input_shape, self._fit, problems)
+        elif self._vocabulary is not None:
+            inputs = self._vocabulary.encode(texts_of(many))
+        else:
+            inputs = features_of(many, self.input_shape[0])
+        found = embed(self.model, inputs, batch_size, progress=progress, memory=memory)
+        named = {(many[i] if is_path(many[i]) else f"item {i}"): problem for i, problem in sorted(problems.items())}
+        try:
+            refuse_or_warn(named, len(many), skip_unreadable)
+        except ValueError as error:
+            message = str(error).replace("data.skip_unreadable=true", "skip_unreadable=True")
+            raise ValueError(message) from None
+        found[list(problems)] = np.nan
+        return found
+
+    def embed_inputs(self, inputs: Any, *, batch_size: int = 1024, memory: float = 1.0) -> np.ndarray:
+        """Embeddings of the inputs of a `Split`, which are in the form that the model takes; see `embed`."""
+        return embed(self.model, inputs, batch_size, progress=True, memory=memory)
+
+    def distances(self, first: Any, second: Any) -> np.ndarray:
+        """[n, m] float32, how far items are apart; see `embed` for what they may be, or give embeddings [n, D]."""
+        rows, others = self._rows(first), self._rows(second)
+        return pairwise(rows, others, distance=self.distance).numpy()
+
+    def similarity(self, first: Any, second: Any) -> np.ndarray:
+        """[n, m] float32, how much alike items are: the cosine or the dot product, or minus the distance."""
+        distances = self.distances(first, second)
+        return 1.0 - distances if self.distance == "cosine" else -distances
+
+    def calibrate(self, items: Any, labels: Sequence[Any], **target: float | bool) -> Calibration:
+        """Chooses up to which distance the nearest item is a match, and keeps it in `thresholds.json` of the folder.
+
+        Args:
+            items: see `embed`, or embeddings; of classes that were not learned, best those of validation, never those
+                that the threshold will be judged on.
+            labels: [n] of the items.
+            target: precision=0.99, recall=0.9, far=0.001 or best_f1=True, see `evaluation.calibrate`.
+
+        Raises:
+            ValueError: a target that cannot be promised, with what can be.
+        """
+        (numbers,) = numbered("labels", labels)
+        rows = self._rows(items)
+        if len(rows) != len(numbers):
+            raise ValueError(f"labels must be one for each of {len(rows)} items; got {len(numbers)}")
+        found = calibrate(nearest_of_all(rows, numbers, distance=self.distance), **target)
+        self.calibration = summary(found)
+        write_json(self.folder / THRESHOLDS, self.calibration)
+        return found
+
+    def index(
+        self,
+        gallery: Any,
+        *,
+        ids: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        metadata: Sequence[dict[str, Any]] | None = None,
+        kind: str = "exact",
+        skip_unreadable: bool = False,
+    ) -> Index:
+        """An `Index` of a gallery, which knows this encoder, its distance and its threshold.
+
+        Args:
+            gallery: items, see `embed`, or embeddings [m, D] of this encoder.
+            ids: [m] unique; None: paths as they are, and else the number of each item.
+            labels: [m] what an item is, if anything is known.
+            metadata: [m] whatever JSON can hold, by name.
+            kind: see `Index`.
+            skip_unreadable: leave images that cannot be read out, with a warning.
+        """
+        many = gallery if isinstance(gallery, np.ndarray) else self._as_sequence(gallery)
+        if ids is None:
+            named = self.kind == "images"
+            ids = [os.fspath(item) if named and is_path(item) else str(i) for i, item in enumerate(many)]
+        rows = self._rows(many, skip_unreadable=skip_unreadable)
+        kept = np.flatnonzero(np.isfinite(rows).all(axis=1)) if skip_unreadable else np.arange(len(rows))
+        index = Index(self.embedding_dim, self.distance, encoder=self.fingerprint, kind=kind)
+
+        def some_of(column):
+            return None if column is None else [column[row] for row in kept]
+
+        index.threshold = self.calibration.get("threshold")
+        index.add(rows[kept], some_of(ids), labels=some_of(labels), metadata=some_of(metadata))
+        return index
+
+    def _rows(self, items, skip_unreadable=False) -> np.ndarray:
+        """Embeddings, also of what are embeddings already."""
+        is_float = isinstance(items, np.ndarray) and items.dtype.kind == "f" and items.ndim == 2
+        if is_float and items.shape[1] == self.embedding_dim and self.kind != "features":
+            return np.asarray(items, np.float32)
+        return self.embed(items, skip_unreadable=skip_unreadable)
+
+    def _as_sequence(self, items):
+        if isinstance(items, str | bytes | os.PathLike | Image.Image):
+            return [items]
+        axes = {"images": 3, "features": 1}.get(self.kind)  # of one item
+        if isinstance(items, np.ndarray) and items.dtype != object and items.ndim == axes:
+            return items[None]
+        if not hasattr(items, "__len__") or not hasattr(items, "__getitem__"):
+            items = list(items)
+        return items
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    """`encoder.json`, or for a run of before there was one, the same from its configuration."""
+    about = _read_json(folder / ABOUT)
+    if about:
+        return about
+    config = folder / "config.yaml"
+    if not config.is_file():
+        raise ValueError(f"load needs {ABOUT} or config.yaml beside {MODEL}; there is neither in {folder}")
+    cfg = yaml.safe_load(config.read_text(encoding="utf-8"))
+    card = _read_json(folder / "data.json")
+    if not card:
+        raise ValueError(f"{folder} is of a run from before data.json was written; run it again")
+    return {
+        "kind": card["kind"],
+        "input_shape": card["input_shape"],
+        "fit": cfg["data"].get("fit"),
+        "distance": cfg["distance"],
+        "target": cfg["encoder"].get("target"),
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

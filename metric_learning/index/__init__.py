@@ -1,0 +1,5 @@
+"""Galleries to be searched and matched."""
+
+from metric_learning.index.approximate_search import KINDS as KINDS
+from metric_learning.index.index import Hit as Hit
+from metric_learning.index.index import Index as Index

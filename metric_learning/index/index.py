@@ -1,0 +1,296 @@
+"""A gallery to be searched: vectors with ids, labels and whatever else is known, exact unless told otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from metric_learning.data.items import some
+from metric_learning.distances import check_distance
+from metric_learning.evaluation.search import Neighbors, search
+from metric_learning.index.approximate_search import ApproximateSearch, check_kind
+from metric_learning.index.shard import Shard
+from metric_learning.whole_files import write_json
+
+ABOUT = "index.json"
+VERSION = 1
+_KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold")
+_BLOCK = 2**26  # numbers of a gallery that are searched together, 256 MB
+
+
+class Hit(NamedTuple):
+    """An item that was found: its id, how far it is, and what is known about it."""
+
+    id: str
+    distance: float
+    label: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Index:
+    """Vectors to be searched by the distance of the encoder that made them.
+
+    Args:
+        dimensions: D.
+        distance: see `metric_learning.distances`.
+        encoder: fingerprint of the encoder, see `metric_learning.load`; None: any.
+        kind: "exact"; or an approximation, "ivf", "hnsw", "pq", "sq8", "binary", or a factory string of FAISS, such as
+            "IVF256,SQ8". Its candidates are compared by their exact distance, and its recall is measured, see `recall`.
+
+    Attributes:
+        recall: of an approximate index, the share of the 10 nearest that it finds, on up to 1,000 of its own rows as
+            queries; None of an exact one.
+        threshold: up to which distance `match` takes an item for the same; None: not calibrated yet.
+
+    Raises:
+        ValueError: another distance, an approximate index of distance=snr, which is no distance that FAISS has.
+
+    Example:
+        >>> index = Index(2, "euclidean")
+        >>> index.add([[0.0, 0.0], [3.0, 4.0]], ["origin", "corner"])
+        >>> [[(hit.id, hit.distance) for hit in hits] for hits in index.search([[3.0, 0.0]], k=2)]
+        [[('origin', 3.0), ('corner', 4.0)]]
+    """
+
+    def __init__(
+        self, dimensions: int, distance: str = "cosine", *, encoder: str | None = None, kind: str = "exact"
+    ) -> None:
+        check_distance(distance)
+        check_kind(kind, dimensions, distance)
+        self.dimensions = dimensions
+        self.distance = distance
+        self.encoder = encoder
+        self.kind = kind
+        self.recall: float | None = None
+        self.threshold: float | None = None
+        self._shards: list[Shard] = []
+        self._place: dict[str, int] = {}  # id -> its row
+        self._approximately: ApproximateSearch | None = None  # once it is needed
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._place
+
+    def __repr__(self) -> str:
+        return f"<Index of {len(self):,} rows of {self.dimensions} dimensions, {self.distance}, {self.kind}>"
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all rows, in the order in which they were added."""
+        return [id for shard in self._shards for id in shard.ids]
+
+    def add(
+        self,
+        vectors: ArrayLike,
+        ids: Sequence[object],
+        *,
+        labels: Sequence[str | None] | None = None,
+        metadata: Sequence[dict[str, Any] | None] | None = None,
+    ) -> None:
+        """Adds rows, all or none.
+
+        Args:
+            vectors: [n, D] finite numbers; with distance=cosine none of them zero, which has no direction.
+            ids: [n], kept as texts, each in the index once.
+            labels: [n] texts, what the items are.
+            metadata: [n] dicts of what JSON can hold.
+
+        Raises:
+            ValueError: shapes or lengths that do not fit, numbers that are not finite, zero rows, ids that are there.
+        """
+        rows = self._checked("vectors", vectors)
+        names = [str(id) for id in ids]
+        columns: dict[str, list[Any]] = {"ids": names}
+        for name, column in (("labels", labels), ("metadata", metadata)):
+            columns[name] = [None] * len(rows) if column is None else list(column)
+        for name, values in columns.items():
+            if len(values) != len(rows):
+                raise ValueError(f"{name} must be one for each of {len(rows)} vectors; got {len(values)}")
+        twice = [name for name, count in Counter(names).items() if count > 1 or name in self._place]
+        if twice:
+            raise ValueError(f"ids must be unique; {len(twice)} are there already {some(twice)}")
+        json.dumps(columns["metadata"])  # raises here rather than in `save`
+        self._shards.append(Shard(rows, **columns))
+        self._changed()
+
+    def remove(self, ids: Iterable[object]) -> None:
+        """Removes rows by id, all or none.
+
+        Raises:
+            ValueError: an id that is not there.
+        """
+        gone = {str(id) for id in ids}
+        unknown = sorted(gone - self._place.keys())
+        if unknown:
+            raise ValueError(f"ids must be in the index; {len(unknown)} are not {some(unknown)}")
+        kept = []
+        for shard in self._shards:
+            rows = np.array([row for row, id in enumerate(shard.ids) if id not in gone], np.int64)
+            kept.append(shard if len(rows) == len(shard.ids) else shard.take(rows))
+        self._shards = [shard for shard in kept if shard.ids]
+        self._changed()
+
+    def merge(self, other: Index) -> None:
+        """Adds all rows of another index of the same encoder.
+
+        Raises:
+            ValueError: another distance, dimension or encoder; ids that are in both.
+        """
+        for name in ("dimensions", "distance", "encoder"):
+            if getattr(self, name) != getattr(other, name):
+                mine, its = getattr(self, name), getattr(other, name)
+                raise ValueError(f"indexes to be merged must be of one {name}; got {mine} and {its}")
+        twice = sorted(self._place.keys() & other._place.keys())
+        if twice:
+            raise ValueError(f"ids must be unique; {len(twice)} are in both {some(twice)}")
+        self._shards += other._shards
+        self._changed()
+
+    def search(self, queries: ArrayLike, k: int = 10) -> list[list[Hit]]:
+        """The k nearest rows of each query, nearest first; of equally near ones the one that was added first.
+
+        Args:
+            queries: [q, D], see `add`.
+            k: at least 1; where the index has fewer rows, all of them are found.
+
+        Raises:
+            ValueError: an empty index, k below 1, queries that do not fit.
+        """
+        found = self.search_rows(queries, k)
+        return [
+            [self._hit(int(row), float(distance)) for row, distance in zip(rows, distances, strict=True)]
+            for rows, distances in zip(found.indices, found.distances, strict=True)
+        ]
+
+    def match(self, queries: ArrayLike, threshold: float | None = None) -> list[Hit | None]:
+        """The nearest row of each query, or None, no match, if it is farther than the threshold.
+
+        Args:
+            queries: [q, D], see `add`.
+            threshold: None: that of the index, as `calibrate` has found it.
+
+        Raises:
+            ValueError: there is none, and as `search`.
+        """
+        limit = self.threshold if threshold is None else threshold
+        if limit is None:
+            raise ValueError("match needs a threshold, and this index has none; calibrate, or give one")
+        nearest = (hits[0] for hits in self.search(queries, k=1))
+        return [hit if hit.distance <= limit else None for hit in nearest]
+
+    def search_rows(self, queries: ArrayLike, k: int = 10) -> Neighbors:
+        """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`."""
+        if not len(self):
+            raise ValueError("the index is empty; add rows before searching it")
+        if k < 1:
+            raise ValueError(f"k must be at least 1; got {k}")
+        rows = self._checked("queries", queries)
+        k = min(k, len(self))
+        if self.kind == "exact":
+            return self._search_exactly(rows, k)
+        if self._approximately is None:
+            vectors = np.concatenate([np.asarray(shard.vectors) for shard in self._shards])
+            self._approximately = ApproximateSearch(vectors, self.distance, self.kind)
+            self.recall = self._approximately.recall(self._search_exactly)
+        return self._approximately(rows, k)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
+
+        Args:
+            folder: of this index alone.
+
+        Raises:
+            ValueError: the folder holds something else.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / ABOUT).exists() and not _only_unfinished(folder):
+            raise ValueError(f"the folder of an index must be empty or hold one; {folder} holds something else")
+        about = {name: getattr(self, name) for name in _KEPT}
+        about |= {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
+        write_json(folder / ABOUT, about)  # from here on it is the new one
+        for path in folder.iterdir():
+            if path.name != ABOUT and not any(name in path.name for name in about["shards"]):
+                path.unlink()
+
+    @classmethod
+    def load(cls, folder: str | Path, encoder: Any = None) -> Index:
+        """The index in a folder; its vectors are mapped from their files, not read.
+
+        Args:
+            folder: see `save`.
+            encoder: `Encoder` that is to be used with it; None: not checked.
+
+        Raises:
+            ValueError: no index, a damaged one, or one of another encoder.
+        """
+        folder = Path(folder).expanduser()
+        if not (folder / ABOUT).is_file():
+            raise ValueError(f"there is no index in {folder}, which would have an {ABOUT}")
+        try:
+            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            if about["version"] != VERSION:
+                raise ValueError(f"its version is {about['version']}, not {VERSION}")
+            index = cls(about["dimensions"], about["distance"], encoder=about["encoder"], kind=about["kind"])
+            index._shards = [Shard.load(folder, name, index.dimensions) for name in about["shards"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"the index in {folder} is damaged: {error}") from error
+        if encoder is not None and index.encoder not in (None, encoder.fingerprint):
+            raise ValueError(f"the index in {folder} is not of the encoder in {encoder.folder}; embed its items again")
+        index._changed()
+        index.recall, index.threshold = about["recall"], about["threshold"]
+        return index
+
+    def _changed(self) -> None:
+        self._place = {id: row for row, id in enumerate(self.ids)}
+        self._approximately = self.recall = None
+
+    def _checked(self, name: str, vectors: ArrayLike) -> np.ndarray:
+        rows = np.array(vectors, np.float32, ndmin=2)
+        if rows.ndim != 2 or rows.shape[1] != self.dimensions or not len(rows):
+            raise ValueError(f"{name} must be [n, {self.dimensions}], n at least 1; got {list(np.shape(vectors))}")
+        for problem, wrong in (
+            ("finite", ~np.isfinite(rows).all(axis=1)),
+            ("of some length with distance=cosine", (self.distance == "cosine") & ~rows.any(axis=1)),
+        ):
+            if wrong.any():
+                raise ValueError(f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows")
+        return rows
+
+    def _hit(self, row: int, distance: float) -> Hit:
+        for shard in self._shards:
+            if row < len(shard.ids):
+                return Hit(shard.ids[row], distance, shard.labels[row], shard.metadata[row])
+            row -= len(shard.ids)
+        raise IndexError(row)
+
+    def _search_exactly(self, queries: np.ndarray, k: int) -> Neighbors:
+        """Block by block of the gallery, of which the nearest so far are kept; the same for any blocks and shards."""
+        best = Neighbors(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+        start, step = 0, max(1, _BLOCK // self.dimensions)
+        for shard in self._shards:
+            for low in range(0, len(shard.ids), step):
+                block = np.asarray(shard.vectors[low : low + step])
+                found = search(queries, block, k=min(k, len(block)), distance=self.distance)
+                distances = np.concatenate([best.distances, found.distances], axis=1)
+                rows = np.concatenate([best.indices, found.indices + start], axis=1)
+                order = np.argsort(distances, axis=1, kind="stable")[
+                    :, :k
+                ]  # earlier rows stand first where it is equal
+                best = Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (distances, rows)))
+                start += len(block)
+        return best
+
+
+def _only_unfinished(folder: Path) -> bool:
+    """Whether a first `save` was killed here."""
+    return all(path.name.startswith((".unfinished-", "vectors-", "rows-")) for path in folder.iterdir())

@@ -1,0 +1,232 @@
+"""An index finds what sorting all distances finds, keeps what it is told, and is whole on disk however it is killed."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import metric_learning
+from metric_learning.index import Hit, Index
+from metric_learning.index import index as index_module
+
+DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
+
+
+def slow_distances(queries, rows, distance):
+    """float64, from the definitions."""
+    found = np.empty((len(queries), len(rows)))
+    for i, x in enumerate(queries.astype(np.float64)):
+        for j, y in enumerate(rows.astype(np.float64)):
+            if distance == "cosine":
+                found[i, j] = 1 - x @ y / np.sqrt((x @ x) * (y @ y))
+            elif distance == "dot":
+                found[i, j] = -x @ y
+            elif distance == "snr":
+                found[i, j] = np.var(x - y) / np.var(x)
+            else:
+                found[i, j] = ((x - y) ** 2).sum() ** (0.5 if distance == "euclidean" else 1.0)
+    return found
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+
+
+def filled(rows, distance="cosine", shards=1, **options):
+    index = Index(rows.shape[1], distance, **options)
+    for part in np.array_split(np.arange(len(rows)), shards):
+        index.add(rows[part], part)
+    return index
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_it_finds_what_sorting_all_distances_finds(rows, distance):
+    queries = np.random.default_rng(1).normal(size=(9, 8)).astype(np.float32)
+    expected = slow_distances(queries, rows, distance)
+    for query, hits in zip(expected, filled(rows, distance).search(queries, k=7), strict=True):
+        order = np.argsort(query)[:7]
+        assert [hit.id for hit in hits] == [str(row) for row in order]
+        np.testing.assert_allclose([hit.distance for hit in hits], query[order], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_shards_and_blocks_change_nothing(rows, distance, monkeypatch):
+    """Not a bit, and neither the order of rows that are equally near."""
+    rows = np.concatenate([rows, rows[:50]])
+    expected = filled(rows, distance).search_rows(rows[:60], 30)
+    monkeypatch.setattr(index_module, "_BLOCK", 8 * 23)
+    for shards in (1, 2, 7):
+        found = filled(rows, distance, shards).search_rows(rows[:60], 30)
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_array_equal(found.distances, expected.distances)
+
+
+def test_rows_keep_their_labels_and_metadata_through_all_that_happens(rows, tmp_path):
+    index = Index(8, "euclidean")
+    index.add(rows[:3], ["a", "b", "c"], labels=["x", None, "z"], metadata=[{"price": 3}, None, {"seen": [1, 2]}])
+    index.add(rows[3:5], [4, 5])
+    index.remove(["b", 4])
+    other = Index(8, "euclidean")
+    other.add(rows[5:6], ["late"], labels=["w"])
+    index.merge(other)
+    index.threshold = 0.25
+    index.save(tmp_path / "index")
+    for found in (index, Index.load(tmp_path / "index")):
+        assert found.ids == ["a", "c", "5", "late"] and len(found) == 4 and "c" in found and "b" not in found
+        assert found.threshold == 0.25
+        hits = [hits[0] for hits in found.search(rows[[0, 2, 4, 5]], k=1)]
+        assert hits == [
+            Hit("a", 0.0, "x", {"price": 3}),
+            Hit("c", 0.0, "z", {"seen": [1, 2]}),
+            Hit("5", 0.0),
+            Hit("late", 0.0, "w"),
+        ]
+        assert found.match(rows[[0, 1]]) == [Hit("a", 0.0, "x", {"price": 3}), None]
+        assert len(found.search(rows[:1], k=99)[0]) == 4
+
+
+def test_what_has_not_changed_is_not_written_again(rows, tmp_path):
+    index = filled(rows)
+    index.save(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    index = Index.load(tmp_path)
+    index.add(rows[:1] + 1, ["new"])
+    index.save(tmp_path)
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert {name: after[name] for name in before if name != "index.json"} == {
+        name: changed for name, changed in before.items() if name != "index.json"
+    }
+    assert len(after) == len(before) + 2
+    index.remove([str(row) for row in range(200)])
+    index.save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3 and Index.load(tmp_path).ids == ["new"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["ivf", "hnsw", "sq8", "binary", "IVF8,SQ8", pytest.param("pq", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("distance", ["cosine", "dot"])
+def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(40, 32))[rng.integers(40, size=2000)] + 0.3 * rng.normal(size=(2000, 32))).astype(
+        np.float32
+    )
+    exact = filled(rows, distance).search_rows(rows, 10)
+    index = filled(rows, distance, kind=kind)
+    assert index.recall is None
+    found = index.search_rows(rows, 10)
+    shared = [len(np.intersect1d(a, b)) / 10 for a, b in zip(exact.indices, found.indices, strict=True)]
+    assert index.recall == pytest.approx(np.mean(shared), abs=0.03) and index.recall > 0.3
+    both = exact.indices[:, 0] == found.indices[:, 0]
+    np.testing.assert_allclose(found.distances[both, 0], exact.distances[both, 0], atol=1e-5)
+    index.save(tmp_path)
+    again = Index.load(tmp_path)
+    assert again.recall == index.recall and again.kind == kind
+    np.testing.assert_array_equal(again.search_rows(rows[:50], 10).indices, found.indices[:50])
+
+
+def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
+    filled(rows, encoder="abc").save(tmp_path)
+    encoder = type("Encoder", (), {"fingerprint": "abc", "folder": "run"})()
+    assert len(Index.load(tmp_path, encoder)) == 200
+    encoder.fingerprint = "def"
+    with pytest.raises(ValueError, match="is not of the encoder in run; embed its items again"):
+        Index.load(tmp_path, encoder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda index, rows: index.add(rows[:2], ["a"]), "ids must be one for each of 2 vectors; got 1"),
+        (lambda index, rows: index.add(rows[:2], ["a", "b"], labels=["x"]), "labels must be one for each of 2"),
+        (lambda index, rows: index.add(rows[:2, :3], ["a", "b"]), r"vectors must be \[n, 8\], .* got \[2, 3\]"),
+        (lambda index, rows: index.add(rows[:0], []), r"vectors must be \[n, 8\], n at least 1; got \[0, 8\]"),
+        (lambda index, rows: index.add(rows[:2] * np.nan, ["a", "b"]), "vectors must be finite; row 0 is not, of 2"),
+        (
+            lambda index, rows: index.add(rows[:2] * 0, ["a", "b"]),
+            "vectors must be of some length with",
+        ),
+        (lambda index, rows: index.add(rows[:2], ["a", "7"]), r"ids must be unique; 1 are there already \(7\)"),
+        (lambda index, rows: index.add(rows[:2], ["a", "a"]), r"ids must be unique; 1 are there already \(a\)"),
+        (lambda index, rows: index.add(rows[:1], ["a"], metadata=[{"x": object()}]), "JSON serializable"),
+        (lambda index, rows: index.remove(["7", "z"]), r"ids must be in the index; 1 are not \(z\)"),
+        (lambda index, rows: index.merge(filled(rows)), r"ids must be unique; 200 are in both \(0, 1, 10, ...\)"),
+        (
+            lambda index, rows: index.merge(Index(8, "dot")),
+            "indexes to be merged must be of one distance; got cosine",
+        ),
+        (lambda index, rows: index.search(rows, k=0), "k must be at least 1; got 0"),
+        (lambda index, rows: index.search(rows[:, :2]), r"queries must be \[n, 8\]"),
+        (lambda index, rows: index.search(rows * np.inf), "queries must be finite"),
+        (lambda index, rows: Index(8).search(rows), "the index is empty; add rows before"),
+        (lambda index, rows: index.match(rows), "match needs a threshold, and this index has none; calibrate"),
+        (lambda index, rows: Index(8, "manhattan"), "distance must be one of"),
+        (lambda index, rows: Index(8, kind="best"), "kind must be exact, ivf, .* or a factory string .* got 'best'"),
+        (lambda index, rows: Index(8, "dot", kind="binary"), "fits distance=dot and 8 dimensions; got 'binary'"),
+        (lambda index, rows: Index(8, "snr", kind="ivf"), "kind must be exact with distance=snr"),
+        (lambda index, rows: index.save(metric_learning.__path__[0]), "must be empty or hold one; .* something else"),
+        (lambda index, rows: Index.load("nowhere"), "there is no index in nowhere, which would have an index.json"),
+    ],
+)
+def test_what_does_not_fit_is_named_and_changes_nothing(rows, change, message):
+    index = filled(rows)
+    with pytest.raises((ValueError, TypeError), match=message):
+        change(index, rows)
+    assert index.ids == [str(row) for row in range(200)]
+
+
+@pytest.mark.parametrize("name", ["index.json", "rows-*.json", "vectors-*.npy"])
+def test_half_a_file_is_named(rows, tmp_path, name):
+    filled(rows).save(tmp_path)
+    (path,) = tmp_path.glob(name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=f"the index in {tmp_path} is damaged"):
+        Index.load(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_kill_leaves_the_old_index_or_the_new_one(tmp_path):
+    """Rows are added and removed in turns, by 50 processes one after the other, each killed in the midst of it."""
+    program = f"""
+        import os, random, signal, sys, time
+        sys.path.insert(0, {str(metric_learning.__path__[0]).removesuffix("metric_learning")!r})
+        import numpy as np
+        from metric_learning.index import Index
+        folder = {str(tmp_path / "index")!r}
+
+        def write():
+            index = Index.load(folder) if os.path.exists(folder + "/index.json") else Index(64, "euclidean")
+            while True:
+                number = len(index)
+                if number >= 4000:
+                    index.remove(index.ids[1000:])
+                else:
+                    index.add(np.full((1000, 64), number, np.float32), range(number, number + 1000))
+                index.save(folder)
+
+        random.seed(0)
+        for _ in range(50):
+            process = os.fork()
+            if not process:
+                write()
+            time.sleep(random.uniform(0.0, 0.15))
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            if os.path.exists(folder + "/index.json"):
+                index = Index.load(folder)
+                assert index.ids == [str(row) for row in range(len(index))]
+                assert len(index) % 1000 == 0
+                for place, shard in enumerate(index._shards):
+                    assert (np.asarray(shard.vectors) == 1000 * place).all()
+                print(len(index))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    sizes = done.stdout.split()
+    assert len(sizes) > 40 and len(set(sizes)) > 1
+    about = json.loads((tmp_path / "index" / "index.json").read_text())
+    assert about["dimensions"] == 64
