@@ -23,23 +23,33 @@ class Backbone(keras.layers.Layer):
             features [B, F].
         family: the module of `keras.applications` whose `preprocess_input` the model was trained with, such as
             "resnet_v2"; None: the model takes values of 0 to 255 and scales them by itself.
+        scale, offset: numbers, or one for each channel: the model takes scale * values + offset. None: none.
     """
 
-    def __init__(self, model: keras.Model, family: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, model: keras.Model, family: str | None = None, scale: Any = None, offset: Any = None, **options: Any
+    ) -> None:
         # Pixels stay in float32 until they are scaled: bfloat16 has 8 bits for 0 to 255.
         super().__init__(**{"dtype": "float32"} | options)
         self.model = model
         self.family = family
+        self.scale = scale
+        self.offset = offset
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         if self.family is not None:
             images = getattr(keras.applications, self.family).preprocess_input(images)
+        if self.scale is not None:
+            images *= tf.constant(self.scale, tf.float32)
+        if self.offset is not None:
+            images += tf.constant(self.offset, tf.float32)
         return self.model(images, training=bool(training) and self.trainable)
 
     def get_config(self) -> dict[str, Any]:
         model = keras.saving.serialize_keras_object(self.model)
-        return super().get_config() | {"model": model, "family": self.family}
+        scaling = {name: getattr(self, name) for name in ("scale", "offset") if getattr(self, name) is not None}
+        return super().get_config() | {"model": model, "family": self.family} | scaling
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

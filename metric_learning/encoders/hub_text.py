@@ -1,10 +1,9 @@
 """Encoders on a text backbone of KerasHub, from texts as they come to embeddings."""
 
-import importlib
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -14,6 +13,7 @@ import tensorflow as tf
 from metric_learning.checks import check_choice
 from metric_learning.encoders.backbone import BACKBONE, Backbone
 from metric_learning.encoders.embedding_head import embedding_head
+from metric_learning.encoders.keras_hub import keras_hub, load_backbone, part_for, where
 from metric_learning.encoders.saved import one_line
 
 POOLINGS = ("avg", "max", "first")
@@ -120,7 +120,7 @@ class Tokenizer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        _keras_hub()
+        keras_hub()  # makes its layers known
         return cls(keras.saving.deserialize_keras_object(config.pop("preprocessor")), **config)
 
 
@@ -159,7 +159,7 @@ class TextBackbone(Backbone):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        _keras_hub()
+        keras_hub()  # makes its layers known
         return super().from_config(config)
 
 
@@ -184,36 +184,26 @@ def _set_trained_part(layer, train):
 
 def _load(preset, length):
     """The model from tokens to features, and the preprocessor."""
-    hub = _keras_hub()
-    folder = pathlib.Path(preset).expanduser()
-    where = str(folder) if folder.is_dir() else str(preset)
-    if not folder.is_dir() and (folder.is_absolute() or str(preset).startswith((".", "~"))):
-        raise ValueError(f"encoder.preset must be a folder or a name of KerasHub; there is no folder {folder}")
-    try:
-        backbone = hub.models.Backbone.from_preset(where)
-    except Exception as error:  # files of others, and the network
-        raise ValueError(f"encoder.preset={preset} cannot be loaded by KerasHub: {one_line(error)}") from error
-    fitting = [
-        kind for kind in _subclasses(hub.models.TextClassifierPreprocessor) if kind.backbone_cls is type(backbone)
-    ]
-    if not fitting or not set(backbone.input) <= TAKEN:
+    backbone = load_backbone("encoder.preset", preset)
+    preprocessor = part_for(backbone, keras_hub().models.TextClassifierPreprocessor)
+    if preprocessor is None or not set(backbone.input) <= TAKEN:
         raise ValueError(f"encoder.preset={preset} is a {type(backbone).__name__}, which is no encoder of texts")
     longest = getattr(backbone, "max_sequence_length", None) or length
     if not 3 <= length <= longest:
         raise ValueError(f"encoder.length must be from 3 to {longest}; got {length}")
     try:
-        tokenizer = _word_pieces(folder, hub) or fitting[0].tokenizer_cls.from_preset(where)
-    except Exception as error:
-        raise ValueError(
-            f"encoder.preset={preset} has no tokenizer that KerasHub can read: {one_line(error)}"
-        ) from error
+        tokenizer = _word_pieces(pathlib.Path(preset).expanduser()) or preprocessor.tokenizer_cls.from_preset(
+            where(preset)
+        )
+    except Exception as error:  # files of others
+        raise ValueError(f"encoder.preset={preset} has no tokenizer that KerasHub reads: {one_line(error)}") from error
     output = backbone.output
     output = output["sequence_output"] if isinstance(output, dict) else output
     model = keras.Model(backbone.input, output, name=backbone.name)  # without a pooled output, which would not train
-    return model, fitting[0](tokenizer, sequence_length=length)
+    return model, preprocessor(tokenizer, sequence_length=length)
 
 
-def _word_pieces(folder, hub):
+def _word_pieces(folder):
     """The tokenizer of a Hugging Face folder whose vocabulary lies in its tokenizer.json, or None.
 
     As there, whatever lower-cases strips accents too, unless it says otherwise.
@@ -227,21 +217,6 @@ def _word_pieces(folder, hub):
     lowercase = bool(normalizer.get("lowercase"))
     strip_accents = normalizer.get("strip_accents")
     vocabulary = sorted(pieces["vocab"], key=pieces["vocab"].get)
-    return hub.models.BertTokenizer(
+    return keras_hub().models.BertTokenizer(
         vocabulary, lowercase=lowercase, strip_accents=lowercase if strip_accents is None else strip_accents
     )
-
-
-def _subclasses(kind) -> Iterator[Any]:
-    for one in kind.__subclasses__():
-        yield one
-        yield from _subclasses(one)
-
-
-def _keras_hub():
-    try:
-        return importlib.import_module("keras_hub")
-    except ImportError as error:
-        raise ValueError(
-            f'texts through KerasHub need more packages ({error}): pip install -c constraints.txt -e ".[hub]"'
-        ) from error

@@ -1,4 +1,4 @@
-"""Encoders on a backbone that others have trained: a name of keras.applications, or a `.keras` file."""
+"""Encoders on a backbone that others have trained: of keras.applications, of KerasHub, or in a `.keras` file."""
 
 import contextlib
 import pathlib
@@ -10,6 +10,7 @@ import keras
 
 from metric_learning.encoders.backbone import BACKBONE, Backbone, set_trained_part
 from metric_learning.encoders.embedding_head import embedding_head
+from metric_learning.encoders.keras_hub import is_preset, keras_hub, load_backbone, part_for, where
 from metric_learning.encoders.pooling import POOLINGS, pool
 from metric_learning.encoders.saved import load_safely, one_line
 
@@ -35,7 +36,7 @@ def pretrained(
     The encoder takes images of 0 to 255 as they come, and does by itself what the backbone's `preprocess_input` does:
     x / 127.5 - 1 for MobileNet, MobileNetV2, Inception, InceptionResNet, NASNet, ResNetV2 and Xception; x / 255 less
     ImageNet's mean, over its standard deviation, for DenseNet; BGR less ImageNet's mean for ResNet and VGG. ConvNeXt,
-    EfficientNet and MobileNetV3 scale inside, and so must the model of a file.
+    EfficientNet and MobileNetV3 scale inside, and so must the model of a file. A preset of KerasHub says its own.
 
     Files of others are data, not programs: they are loaded in Keras' safe mode, which runs no code of theirs. Weights
     are fetched only for a name with weights="imagenet", the first time.
@@ -43,8 +44,9 @@ def pretrained(
     Args:
         input_shape: (height, width, channels) of the images.
         vocabulary_size: None; texts have one, and need the encoder `embedding`.
-        backbone: a model of `keras.applications` such as "MobileNetV2", in any case, or the path of a `.keras` file
-            whose model takes images of 0 to 255 and gives a feature map, tokens or features.
+        backbone: a model of `keras.applications` such as "MobileNetV2", in any case; or the path of a `.keras` file
+            whose model takes images of 0 to 255 and gives a feature map, tokens or features; or with the extra `hub` a
+            preset of KerasHub: a folder, or a name or an address, which is fetched.
         weights: "imagenet", which for a file means those in it; the path of a `.weights.h5` or `.h5` file made for the
             backbone without its top; None for fresh ones.
         train: which part of it trains: "head" leaves the backbone as it is, "all" trains all of it, "top:N" its last N
@@ -71,9 +73,9 @@ def pretrained(
         raise ValueError(f"encoder.pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
     input_shape = tuple(input_shape)
     taken = (None, None, input_shape[-1]) if any_size else input_shape
-    name, model, family = _load(str(backbone), weights, taken)
+    name, model, scaling = _load(str(backbone), weights, taken)
     images = keras.Input(taken, name="images")
-    layer = Backbone(model, family, name=BACKBONE)
+    layer = Backbone(model, **scaling, name=BACKBONE)
     try:
         features = layer(images)
     except Exception as error:  # what the layers of a strange model raise
@@ -92,17 +94,20 @@ def pretrained(
 
 
 def _load(backbone, weights, input_shape):
-    """The name to show, the model, and its family in keras.applications or None."""
+    """The name to show, the model, and how it wants its pixels, as arguments of `Backbone`."""
     path = pathlib.Path(backbone).expanduser()
-    if path.suffix == ".keras" or path.exists():
-        return path.name, _load_file(path, weights, input_shape), None
+    if path.suffix == ".keras" or path.is_file():
+        return path.name, _load_file(path, weights, input_shape), {}
     family_of = families()
     named = [name for name in family_of if name.lower() == backbone.replace("_", "").lower()]
+    if not named and is_preset(backbone):
+        return path.name, *_load_preset(backbone, weights, input_shape)
     if not named:
         raise ValueError(
-            f"encoder.backbone must be the path of a .keras file or one of {', '.join(family_of)}; got {backbone!r}"
+            "encoder.backbone must be the path of a .keras file, a preset of KerasHub, or one of "
+            f"{', '.join(family_of)}; got {backbone!r}"
         )
-    return named[0], _load_application(named[0], weights, input_shape), family_of[named[0]]
+    return named[0], _load_application(named[0], weights, input_shape), {"family": family_of[named[0]]}
 
 
 def families() -> dict[str, str]:
@@ -138,6 +143,25 @@ def _load_application(name, weights, input_shape):
         raise ValueError(
             f"{name} cannot be built for images of shape {input_shape} with weights={weights}: {problem}"
         ) from error
+
+
+def _load_preset(preset, weights, input_shape):
+    if weights not in ("imagenet", None):
+        raise ValueError(f"encoder.weights of a preset must be imagenet, for its own, or null; got {weights!r}")
+    options = {"image_shape": input_shape, "load_weights": weights is not None}
+    backbone = load_backbone("encoder.backbone", preset, **options)
+    converter = part_for(backbone, keras_hub().layers.ImageConverter)
+    taken = backbone.input
+    if isinstance(taken, dict) and len(taken) == 1:
+        (taken,) = taken.values()
+    output = backbone.output
+    if converter is None or isinstance(taken, dict | list) or isinstance(output, dict | list):
+        raise ValueError(f"encoder.backbone={preset} is a {type(backbone).__name__}, not from images to features")
+    try:
+        scaling = converter.from_preset(where(preset))
+    except Exception as error:  # files of others
+        raise ValueError(f"encoder.backbone={preset} does not say how it scales images: {one_line(error)}") from error
+    return keras.Model(taken, output, name=backbone.name), {"scale": scaling.scale, "offset": scaling.offset}
 
 
 def _load_file(path, weights, input_shape):

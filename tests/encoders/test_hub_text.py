@@ -29,7 +29,7 @@ IDS.append([2, 20, 3, 0, 0, 0, 0, 0])
 
 def test_without_its_packages_it_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
-    with pytest.raises(ValueError, match=r"need more packages .* pip install .*\[hub\]"):
+    with pytest.raises(ValueError, match=r"needs more packages .* pip install .*\[hub\]"):
         encoders.hub_text((9,), vocabulary_size=9, preset="anything")
 
 
@@ -89,7 +89,7 @@ def test_the_tokens_of_a_hugging_face_folder_are_those_of_its_own_library(hub, t
         },
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(described), encoding="utf-8")
-    theirs, ours = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json")), _word_pieces(tmp_path, hub)
+    theirs, ours = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json")), _word_pieces(tmp_path)
     for text in TEXTS.tolist():
         assert [int(key) for key in ours(text)] == theirs.encode(text).ids
 
