@@ -1,72 +1,231 @@
-"""Repeats the evaluation of a finished run, from what the run saved.
+"""Judges a finished run, on its own data again or on any other; a saved Keras model; or vectors with labels.
 
-    python scripts/evaluate.py run=outputs/RUN
+    python scripts/evaluate.py run=outputs/RUN                               # the run's own evaluation, repeated
     python scripts/evaluate.py run=outputs/RUN evaluation.ks=[1,10,100]
-    python scripts/evaluate.py run=outputs/RUN trusted=[mynet]            # of an encoder of your own, or anybody's
+    python scripts/evaluate.py run=outputs/RUN trusted=[mynet]               # of an encoder of your own, or anybody's
+    python scripts/evaluate.py run=outputs/RUN data=image_folder data.root=DIR
+    python scripts/evaluate.py model=FILE.keras data=image_folder data.root=DIR data.image_size=96
+    python scripts/evaluate.py vectors=FILE.npz evaluation.metrics=[recall@k,map,verification]
+    python scripts/evaluate.py vectors=QUERIES.npy labels=FILE.txt gallery=GALLERY.npy gallery_labels=FILE.txt
 
-Prints the table of the run: validation and test, by the saved encoder, and as they were before training. If the
-evaluation is the run's own, it checks that the scores are those of its metrics.json. Data that have changed since are
-judged as they are now, with a warning.
+Prints a table of scores and, unless the evaluation is the run's own, their 95 % intervals. Repeating a run, it checks
+that the scores are those of its metrics.json; data that have changed since are judged as they are now, with a warning.
+
+    data=...                as in train.py; split=test (the default), validation, train, or all: the items of all splits
+    vectors=FILE            .npz, .npy or Parquet; labels, ids, groups, levels: what is called so in it, a name in it,
+                            or a file beside it: .npy, or a text with one in each line
+    gallery=FILE            is searched, with gallery_labels and so on; without it vectors are searched in themselves
+    evaluation.KEY=VALUE    as in conf/evaluation/exact.yaml
+    json=FILE               writes the scores and intervals there
 """
 
 import json
 import pathlib
 import sys
+import types
 
 import hydra
 from omegaconf import OmegaConf
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COLUMNS = ("labels", "ids", "groups", "levels")
+WORDS = ("run", "model", "vectors", "gallery", "split", "json", "trusted", "evaluation")
+WORDS += (*COLUMNS, *(f"gallery_{name}" for name in COLUMNS))
+
 
 def main(arguments):
-    options = OmegaConf.merge({"run": None, "evaluation": {}, "trusted": []}, OmegaConf.from_dotlist(arguments))
-    if set(options) != {"run", "evaluation", "trusted"} or options.run is None:
-        raise ValueError("expected run=FOLDER, and if wanted evaluation.KEY=VALUE and trusted=[PACKAGE]")
-    folder = pathlib.Path(options.run)
-    if not (folder / "metrics.json").exists():
-        raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
+    data = [word for word in arguments if word.split("=")[0] == "data" or word.startswith("data.")]
+    options = OmegaConf.merge(
+        dict.fromkeys(WORDS) | {"evaluation": {}, "trusted": [], "split": "test"},
+        OmegaConf.from_dotlist([word for word in arguments if word not in data]),
+    )
+    unknown = set(options) - set(WORDS)
+    given = [name for name in ("run", "model", "vectors") if options[name] is not None]
+    if unknown or len(given) != 1 or (given == ["model"] and not data) or (given == ["vectors"] and data):
+        raise ValueError(
+            "expected run=FOLDER, model=FILE with data=..., or vectors=FILE, and if wanted data=..., "
+            f"evaluation.KEY=VALUE and others of --help; got {' '.join(arguments) or 'nothing'}"
+        )
+    if options.split not in ("train", "validation", "test", "all"):
+        raise ValueError(f"split must be one of train, validation, test, all; got {options.split!r}")
+    if given == ["vectors"]:
+        finish(judge_vectors(options), options)
+    elif given == ["run"] and not data:
+        judge_again(options)
+    else:
+        finish(judge_data(options, data), options)
 
+
+def judge_again(options):
+    """The evaluation of a run, as it was or with other settings."""
+    folder, cfg = run_of(options)
     from metric_learning import command_line
-
-    cfg = command_line.load(folder / "config.yaml", options.trusted)
-    unknown = set(options.evaluation) - set(cfg.evaluation)
-    if unknown:
-        raise ValueError(f"evaluation has {', '.join(cfg.evaluation)}; got {', '.join(sorted(unknown))}")
-    command_line.check_settings(*map(OmegaConf.to_container, (options.evaluation, cfg.evaluation)), "evaluation")
-
-    import keras
-    import tensorflow as tf
-
-    from metric_learning.data import Vocabulary
-    from metric_learning.encoders.custom import find
     from metric_learning.evaluation import scores_by_column, scores_table
-    from metric_learning.tokenized import tokenized
 
-    tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(cfg.precision)
-    judge = command_line.build(OmegaConf.merge(cfg.evaluation, options.evaluation))
+    judge, encoder = command_line.build(settings(cfg.evaluation, options.evaluation)), encoder_of(folder, cfg)
     source = command_line.build(cfg.data)
-    if source.vocabulary not in (None, Vocabulary.load(folder / "vocabulary.json") if source.vocabulary else None):
+    if source.vocabulary is not None and source.vocabulary != vocabulary_of(folder):
         raise ValueError(f"the data have changed: their vocabulary is not that of {folder}/vocabulary.json")
     changes = source.changes_since(folder)
     if changes:
         print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
-    if "target" in cfg.encoder:  # which Keras has to know the layers of
-        find(cfg.encoder.target)
-    encoder = keras.models.load_model(folder / "encoder.keras")
-    encoder, source = tokenized(encoder, source)
-    scores = {}
-    for split_name in ("validation", "test"):
-        scores |= judge(encoder, source, split_name).scores
-
-    saved = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    judged = [judge(encoder, source, split_name) for split_name in ("validation", "test")]
+    scores = {name: score for each in judged for name, score in each.scores.items()}
     if options.evaluation:
         print(scores_table(scores_by_column(scores)))
+        write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
         return
+    saved = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     print(scores_table(scores_by_column(saved | scores)))
-    different = [name for name, value in scores.items() if saved[name] != value]
+    different = [name for name, value in scores.items() if not same(saved.get(name), value)]
     if different:
         raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
     print(f"the same, to the last digit, as in {folder}/metrics.json")
+    write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
+
+
+def judge_data(options, data):
+    """Of a run or a model: scores and intervals on any data source."""
+    from metric_learning import command_line
+    from metric_learning.evaluation import embed, evaluate_variants
+
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = hydra.compose("config", overrides=data)
+    folder, run = run_of(options) if options.run is not None else (None, None)
+    encoder = encoder_of(folder, run) if folder else saved_model(options.model)
+    shape = encoder.input_shape[1:]
+    if "image_size" in cfg.data and len(shape) == 3 and None not in shape:
+        if not any(word.startswith("data.image_size=") for word in data):
+            cfg.data.image_size = list(shape[:2])
+        if "channels" in cfg.data and not any(word.startswith("data.channels=") for word in data):
+            cfg.data.channels = shape[2]
+    given = run.evaluation if run else OmegaConf.merge(cfg.evaluation, {"distance": "cosine"})
+    judge, source = command_line.build(settings(given, options.evaluation)), command_line.build(cfg.data)
+    if folder and source.vocabulary is not None:
+        source = spelled(source, vocabulary_of(folder))
+    print(source.describe())
+    if options.split == "test":
+        judged = judge(encoder, source, "test")
+        return judged.evaluation, judged.drawn
+    splits = list(source.splits.values()) if options.split == "all" else [getattr(source, options.split)]
+    options = {"labels": [label for split in splits for label in split.labels.tolist()]}
+    for name in ("ids", "groups"):
+        columns = [getattr(split, name) for split in splits]
+        options[name] = None if None in columns else [each for column in columns for each in column]
+    rows = [row for split in splits for row in embed(encoder, split.inputs, judge.batch_size, memory=judge.memory)]
+    return evaluate_variants(rows, **options, **ways(judge)), "classes"
+
+
+def judge_vectors(options):
+    """Scores and intervals of vectors."""
+    from metric_learning import command_line
+    from metric_learning.evaluation import evaluate_variants, read_vectors
+
+    cfg = OmegaConf.load(ROOT / "conf" / "evaluation" / "exact.yaml")
+    judge = command_line.build(settings(OmegaConf.merge(cfg, {"distance": "cosine"}), options.evaluation))
+    found = read_vectors(options.vectors, **{name: options[name] for name in COLUMNS})
+    given = {"embeddings": found.pop("vectors")} | found
+    if options.gallery is not None:
+        named = {name: options[f"gallery_{name}"] for name in COLUMNS}
+        searched = read_vectors(options.gallery, "gallery", **named)
+        given |= {"gallery_embeddings": searched.pop("vectors")}
+        given |= {f"gallery_{name}": column for name, column in searched.items()}
+    return evaluate_variants(**given, **ways(judge)), "classes"
+
+
+def ways(judge):
+    """How a judge judges, as `evaluate_variants` takes it."""
+    names = ("ks", "metrics", "distance", "engine", "prefixes", "quantizations")
+    return {name: getattr(judge, name) for name in names}
+
+
+def run_of(options):
+    folder = pathlib.Path(options.run)
+    if not (folder / "metrics.json").exists():
+        raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
+    from metric_learning import command_line
+
+    return folder, command_line.load(folder / "config.yaml", options.trusted)
+
+
+def settings(evaluation, wanted):
+    from metric_learning import command_line
+
+    unknown = set(wanted) - set(evaluation)
+    if unknown:
+        raise ValueError(f"evaluation has {', '.join(evaluation)}; got {', '.join(sorted(unknown))}")
+    command_line.check_settings(*(OmegaConf.to_container(each) for each in (wanted, evaluation)), "evaluation")
+    return OmegaConf.merge(evaluation, wanted)
+
+
+def encoder_of(folder, cfg):
+    import keras
+    import tensorflow as tf
+
+    from metric_learning.encoders.custom import find
+
+    tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(cfg.precision)
+    if "target" in cfg.encoder:  # which Keras has to know the layers of
+        find(cfg.encoder.target)
+    return keras.models.load_model(folder / "encoder.keras")
+
+
+def saved_model(path):
+    import keras
+
+    import metric_learning.encoders  # noqa: F401  whose layers Keras has to know
+
+    if not pathlib.Path(path).exists():
+        raise ValueError(f"model must be a .keras file; there is no {path}")
+    return keras.models.load_model(path)
+
+
+def vocabulary_of(folder):
+    from metric_learning.data import Vocabulary
+
+    return Vocabulary.load(folder / "vocabulary.json")
+
+
+def spelled(source, vocabulary):
+    """The same texts in the words of the vocabulary that the encoder knows."""
+    import dataclasses
+
+    def of(split):
+        return split and dataclasses.replace(split, inputs=vocabulary.encode(split.captions), contents=None)
+
+    names = ("train", "validation", "test", "gallery")
+    splits = {name: of(getattr(source, name)) for name in names}
+    return types.SimpleNamespace(
+        **splits,
+        unseen_classes=source.unseen_classes,
+        describe=source.describe,
+        splits={name: split for name, split in splits.items() if split},
+    )
+
+
+def finish(judged, options):
+    from metric_learning.evaluation import scores_table
+
+    evaluation, drawn = judged
+    bounds = evaluation.intervals(over=drawn)
+    columns = {"score": evaluation.scores}
+    columns |= {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
+    print(scores_table(columns))
+    write(options, evaluation.scores, bounds)
+
+
+def write(options, scores, bounds):
+    if options.json is not None:
+        from metric_learning.whole_files import write_json
+
+        path = pathlib.Path(options.json)
+        write_json(path, dict(scores) | {"intervals": {name: list(pair) for name, pair in bounds.items()}})
+        print(f"written to {path}")
+
+
+def same(saved, score):
+    return saved == score or (saved != saved and score != score)  # NaN is NaN
 
 
 if __name__ == "__main__":
@@ -75,6 +234,6 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     try:
         main(sys.argv[1:])
-    except (ValueError, hydra.errors.InstantiationException) as error:
+    except (ValueError, hydra.errors.InstantiationException, hydra.errors.HydraException) as error:
         print("evaluate.py: error:", error.__cause__ or error, file=sys.stderr)
         sys.exit(2)

@@ -16,3 +16,5 @@ from metric_learning.evaluation.report import scores_table as scores_table
 from metric_learning.evaluation.report import write_report as write_report
 from metric_learning.evaluation.search import Neighbors as Neighbors
 from metric_learning.evaluation.search import search as search
+from metric_learning.evaluation.variants import evaluate_variants as evaluate_variants
+from metric_learning.evaluation.vector_files import read_vectors as read_vectors

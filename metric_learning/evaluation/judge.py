@@ -11,8 +11,9 @@ from metric_learning.checks import check_choice
 from metric_learning.distances import check_distance
 from metric_learning.evaluation.choice import DEFAULT, choose
 from metric_learning.evaluation.embed import embed
-from metric_learning.evaluation.evaluate import Evaluation, evaluate
+from metric_learning.evaluation.evaluate import Evaluation
 from metric_learning.evaluation.search import ENGINES
+from metric_learning.evaluation.variants import check_variants, evaluate_variants
 
 
 class SplitEvaluation(NamedTuple):
@@ -53,6 +54,7 @@ class Judge:
         memory: GB that a batch may take on its way through the encoder, see `embed`.
         distance: see `metric_learning.evaluation.search`.
         metrics: names, see `evaluate`.
+        prefixes, quantizations: judged besides, see `evaluate_variants`.
         engine: of the search, "faiss", "tensorflow" or "auto"; changes nothing but time.
 
     Raises:
@@ -65,6 +67,8 @@ class Judge:
     memory: float = 1.0
     distance: str = "cosine"
     metrics: tuple = DEFAULT
+    prefixes: tuple = ()
+    quantizations: tuple = ()
     engine: str = "auto"
 
     def __post_init__(self):
@@ -77,6 +81,7 @@ class Judge:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
         choose(self.metrics, self.ks)
+        check_variants(self.prefixes, self.quantizations)
         check_choice(ENGINES, **{"evaluation.engine": self.engine})
 
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
@@ -107,7 +112,8 @@ class Judge:
             options["gallery_groups"] = gallery.groups
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
-        found = evaluate(embeddings, split.labels, **options)
+        options |= {"prefixes": self.prefixes, "quantizations": self.quantizations}
+        found = evaluate_variants(embeddings, split.labels, **options)
         drawn = "classes" if getattr(source, "unseen_classes", True) else "queries"
         return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"), drawn)
 
