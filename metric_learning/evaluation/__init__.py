@@ -14,6 +14,8 @@ from metric_learning.evaluation.report import scores_by_column as scores_by_colu
 from metric_learning.evaluation.report import scores_of_run as scores_of_run
 from metric_learning.evaluation.report import scores_table as scores_table
 from metric_learning.evaluation.report import write_report as write_report
+from metric_learning.evaluation.rerank import expand_queries as expand_queries
+from metric_learning.evaluation.rerank import k_reciprocal as k_reciprocal
 from metric_learning.evaluation.search import Neighbors as Neighbors
 from metric_learning.evaluation.search import search as search
 from metric_learning.evaluation.variants import evaluate_variants as evaluate_variants
