@@ -35,7 +35,7 @@ def experiment(cfg, folder, resume):
     import_tensorflow()
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
-    from metric_learning.encoder import describe_encoder
+    from metric_learning.encoder_files import describe_encoder
     from metric_learning.encoders import asked_for
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.frozen_features import frozen_features
@@ -64,8 +64,7 @@ def experiment(cfg, folder, resume):
         encoder = penalized(encoder, penalty)
     # What trains of the encoder, and the data as that part sees it.
     model, data = tokenized(encoder, source)
-    if cfg.frozen_features and augment is None:
-        model, data = frozen_features(model, data)
+    model, data = frozen_features(model, data) if cfg.frozen_features and augment is None else (model, data)
     train, names = what_to_learn(data, cfg.labels, augment)
     plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():

@@ -211,7 +211,7 @@ class Sweep(Callback):
 
             # After the last point of a grid it stops an `optimize` that Hydra's sweeper never called, which raises. The
             # sweeper forgives that, but not where the last run failed, and would end without its results.
-            GridSampler.after_trial = lambda *_: None
+            GridSampler.after_trial = lambda *_: None  # type: ignore[method-assign]
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         folder = pathlib.Path(config.hydra.sweep.dir)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.metadata
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -14,13 +12,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import yaml
 from PIL import Image
 
 from metric_learning.data import Vocabulary
 from metric_learning.data.images import refuse_or_warn
 from metric_learning.data.raw_items import features_of, images_of, is_path, texts_of
 from metric_learning.distances import check_distance, pairwise
+from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
 from metric_learning.evaluation.calibration import Calibration, calibrate, nearest_of_all, summary
 from metric_learning.evaluation.embed import embed
@@ -28,34 +26,9 @@ from metric_learning.evaluation.names import numbered
 from metric_learning.index import Index
 from metric_learning.whole_files import write_json
 
-ABOUT = "encoder.json"
-MODEL = "encoder.keras"
 VOCABULARY = "vocabulary.json"
 THRESHOLDS = "thresholds.json"
-PACKAGES = ("tensorflow", "keras")
 Item = Any  # of images: a path, bytes, a PIL image, an array; of texts: a string; of features: a row of numbers
-
-
-def describe_encoder(folder: str | Path, source: Any, distance: str, target: str | None = None) -> None:
-    """Writes `encoder.json` beside the `encoder.keras` of a run: what `load` must know to feed it.
-
-    Args:
-        folder: of the run.
-        source: `DataSource` that it was trained on.
-        distance: by which its embeddings are compared.
-        target: the function that made an encoder of one's own.
-    """
-    about = {
-        "kind": source.kind,
-        "input_shape": list(source.input_shape),
-        "fit": source.fit if source.kind == "images" else None,
-        "distance": distance,
-        "data": source.name,
-        "target": target,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "sha256": _sha256(Path(folder) / MODEL),
-    }
-    write_json(Path(folder) / ABOUT, about)
 
 
 def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
@@ -72,14 +45,14 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
     folder = Path(folder).expanduser()
     if not (folder / MODEL).is_file():
         raise ValueError(f"load needs the folder of a run with an {MODEL}; there is none in {folder}")
-    about = _read_about(folder)
+    about = read_about(folder)
     target = about.get("target")
     if target:
         package = target.partition(".")[0]
         if package not in trusted:
             raise ValueError(f"{folder} has an encoder made by {target}; if you trust it, say trusted=['{package}']")
         importlib.import_module(target.rpartition(".")[0])
-    hashed = _sha256(folder / MODEL)
+    hashed = sha256(folder / MODEL)
     if about.get("sha256") not in (None, hashed):
         raise ValueError(f"{folder / MODEL} is not the one that {ABOUT} was written for; both must be of one run")
     other = [
@@ -90,7 +63,9 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
     if other:
         warnings.warn(f"{folder} was made with {', '.join(other)}", stacklevel=2)
     model = load_safely("encoder", folder / MODEL)
-    vocabulary = Vocabulary.load(folder / VOCABULARY) if about["kind"] == "texts" else None
+    takes_texts = keras.backend.standardize_dtype(model.inputs[0].dtype) == "string"  # and has its own tokenizer
+    has_vocabulary = about["kind"] == "texts" and not takes_texts
+    vocabulary = Vocabulary.load(folder / VOCABULARY) if has_vocabulary else None
     return Encoder(folder, model, about, vocabulary, hashed)
 
 
@@ -121,9 +96,9 @@ class Encoder:
         self.distance: str = about["distance"]
         self.embedding_dim = int(model.output_shape[-1])
         self.fingerprint = fingerprint
-        self.card = _read_json(folder / "data.json")
-        self.scores = _read_json(folder / "metrics.json")
-        self.calibration = _read_json(folder / THRESHOLDS)
+        self.card = read_json(folder / "data.json")
+        self.scores = read_json(folder / "metrics.json")
+        self.calibration = read_json(folder / THRESHOLDS)
         self._fit = about.get("fit") or "letterbox"
         self._vocabulary = vocabulary
 
@@ -162,8 +137,9 @@ class Encoder:
         problems: dict[int, str] = {}
         if self.kind == "images":
             inputs: Any = images_of(many, self.input_shape, self._fit, problems)
-        elif self._vocabulary is not None:
-            inputs = self._vocabulary.encode(texts_of(many))
+        elif self.kind == "texts":
+            texts = texts_of(many)
+            inputs = np.array(texts) if self._vocabulary is None else self._vocabulary.encode(texts)
         else:
             inputs = features_of(many, self.input_shape[0])
         found = embed(self.model, inputs, batch_size, progress=progress, memory=memory)
@@ -190,7 +166,7 @@ class Encoder:
         distances = self.distances(first, second)
         return 1.0 - distances if self.distance == "cosine" else -distances
 
-    def calibrate(self, items: Any, labels: Sequence[Any], **target: float | bool) -> Calibration:
+    def calibrate(self, items: Any, labels: Sequence[Any], **target: Any) -> Calibration:
         """Chooses up to which distance the nearest item is a match, and keeps it in `thresholds.json` of the folder.
 
         Args:
@@ -262,39 +238,3 @@ class Encoder:
         if not hasattr(items, "__len__") or not hasattr(items, "__getitem__"):
             items = list(items)
         return items
-
-
-def _read_about(folder: Path) -> dict[str, Any]:
-    """`encoder.json`, or for a run of before there was one, the same from its configuration."""
-    about = _read_json(folder / ABOUT)
-    if about:
-        return about
-    config = folder / "config.yaml"
-    if not config.is_file():
-        raise ValueError(f"load needs {ABOUT} or config.yaml beside {MODEL}; there is neither in {folder}")
-    cfg = yaml.safe_load(config.read_text(encoding="utf-8"))
-    card = _read_json(folder / "data.json")
-    if not card:
-        raise ValueError(f"{folder} is of a run from before data.json was written; run it again")
-    return {
-        "kind": card["kind"],
-        "input_shape": card["input_shape"],
-        "fit": cfg["data"].get("fit"),
-        "distance": cfg["distance"],
-        "target": cfg["encoder"].get("target"),
-    }
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,7 @@ from metric_learning.command_line import start_script, words_of
 
 def main(arguments):
     settings = words_of(arguments, run=None, items=None, out=None, skip_unreadable=False, trusted=[])
-    if None in (settings.run, settings.items, settings.out):
+    if None in settings.values():
         raise ValueError("expected run=FOLDER items=FOLDER_OR_FILE out=FILE")
     out = pathlib.Path(settings.out)
     if out.suffix not in (".npz", ".parquet"):
@@ -27,7 +27,7 @@ def main(arguments):
     from metric_learning.whole_files import in_one_move
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
-    items, names, labels = items_in(settings.items, encoder.kind)
+    items, names, labels = items_in(settings["items"], encoder.kind)
     rows = encoder.embed(items, skip_unreadable=settings.skip_unreadable)
     kept = np.flatnonzero(np.isfinite(rows).all(axis=1))
     columns = {"id": [names[row] for row in kept]} | (

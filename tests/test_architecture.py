@@ -68,8 +68,15 @@ MAY_IMPORT = {
     },
     "metric_learning.tracking": FLOOR_1,
     "metric_learning.index": FLOOR_1 | {"metric_learning.data", "metric_learning.evaluation"},
+    "metric_learning.encoder_files": FLOOR_1,
     "metric_learning.encoder": FLOOR_1
-    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.evaluation", "metric_learning.index"},
+    | {
+        "metric_learning.data",
+        "metric_learning.encoder_files",
+        "metric_learning.encoders",
+        "metric_learning.evaluation",
+        "metric_learning.index",
+    },
 }
 # Nothing imports these.
 PROGRAMS = {"train", "scripts"}

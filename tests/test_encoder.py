@@ -15,7 +15,7 @@ from PIL import Image
 import metric_learning
 from metric_learning.data import image_folder, table
 from metric_learning.data.source import image_source
-from metric_learning.encoder import describe_encoder
+from metric_learning.encoder_files import describe_encoder
 from metric_learning.encoders import cnn, embedding, mlp
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.search import search
@@ -101,6 +101,16 @@ def test_texts_and_features_are_embedded_as_the_run_does(of_texts):
     np.testing.assert_allclose(encoder.embed(source.test.captions), embed(model, source.test.inputs), atol=1e-6)
     with pytest.raises(ValueError, match="this encoder takes texts; item 1 is of type int"):
         encoder.embed(["a", 3])
+
+
+def test_an_encoder_with_its_own_tokenizer_is_given_texts(of_texts, tmp_path):
+    folder, _, source = of_texts
+    texts = keras.Input((), dtype="string")
+    hashed = keras.layers.Hashing(20)(keras.layers.Reshape((1,))(texts))
+    model = keras.Model(texts, keras.layers.Flatten()(keras.layers.Embedding(20, 4)(hashed)))
+    encoder = metric_learning.load(leave(tmp_path / "own", model, source))
+    expected = embed(model, np.array(source.test.captions))
+    np.testing.assert_allclose(encoder.embed(list(source.test.captions)), expected, atol=1e-6)
 
 
 def test_features_are_embedded_as_the_run_does(of_features):

@@ -149,7 +149,10 @@ def market1501(root: str | Path, *, validation_fraction: float = 0.1, seed: int 
     """
     folders = {"train": "bounding_box_train", "test": "query", "gallery": "bounding_box_test"}
     root = _folder(root, folders.values(), "Market-1501")
-    files, persons, cameras, rows = [], [], [], {}
+    files: list[str] = []
+    persons: list[str] = []
+    cameras: list[str] = []
+    rows: dict[str, np.ndarray] = {}
     for split, folder in folders.items():
         start = len(files)
         for path in sorted((root / folder).glob("*.jpg")):

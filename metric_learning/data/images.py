@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -106,7 +107,7 @@ def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadab
         warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
-def read_image(path: str | Path, **options) -> np.ndarray | str:
+def read_image(path: str | Path, **options: Any) -> np.ndarray | str:
     """The image, or in words why there is none."""
     try:
         mode = os.stat(path).st_mode

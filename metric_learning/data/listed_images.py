@@ -38,17 +38,18 @@ def listed_images(
     """
     images, readable, hashes = open_images(paths, image_size, fit=fit, **options)
     kept = np.flatnonzero(readable)
+    rows_kept = kept.tolist()
     new_row = np.cumsum(readable) - 1
     return image_source(
         name,
         class_names,
         images,
         labels[kept],
-        [captions[row] for row in kept],
+        [captions[row] for row in rows_kept],
         {split: new_row[index[readable[index]]] for split, index in rows.items()},
-        ids=[ids[row] for row in kept],
+        ids=[ids[row] for row in rows_kept],
         contents=hashes.tolist(),
-        groups=None if groups is None else [groups[row] for row in kept],
+        groups=None if groups is None else [groups[row] for row in rows_kept],
         unseen_classes=unseen_classes,
         fit=fit,
     )

@@ -194,8 +194,8 @@ def _read_split(tfds, builder, split, keys, kind, image_size, splits) -> tuple[A
         )
     if kind == "texts":
         items = list(tfds.as_numpy(builder.as_dataset(split=split)))
-        labels = np.array([item[keys[1]] for item in items], np.int64)
-        return [item[keys[0]].decode("utf-8", "replace") for item in items], labels
+        texts = [item[keys[0]].decode("utf-8", "replace") for item in items]
+        return texts, np.array([item[keys[1]] for item in items], np.int64)
     image_key, label_key = keys
     shape = builder.info.features[image_key].shape
     wanted = tfds.decode.PartialDecoding({key: True for key in keys})

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta
 
-from metric_learning.evaluation.search import Finder
+from metric_learning.evaluation.search import search
 
 TARGETS = ("precision", "recall", "far")
 CONFIDENCE = 0.95
@@ -95,9 +95,8 @@ def nearest_of_all(embeddings: ArrayLike, labels: ArrayLike, *, distance: str = 
 
 def next_to(embeddings: np.ndarray, distance: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance float32 [n] and number int64 [n] of the nearest row of another id."""
-    finder = Finder(embeddings, embeddings, distance=distance, query_ids=ids, gallery_ids=ids)
-    blocks = [found for _, found in finder.blocks(1)]
-    return tuple(np.concatenate([getattr(block, name)[:, 0] for block in blocks]) for name in ("distances", "indices"))
+    found = search(embeddings, embeddings, k=1, distance=distance, query_ids=ids, gallery_ids=ids)
+    return found.distances[:, 0], found.indices[:, 0]
 
 
 def calibrate(nearest: Nearest, *, resamples: int = 1000, seed: int = 0, **target: float | bool) -> Calibration:

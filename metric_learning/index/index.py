@@ -118,7 +118,7 @@ class Index:
         if twice:
             raise ValueError(f"ids must be unique; {len(twice)} are there already {some(twice)}")
         json.dumps(columns["metadata"])  # raises here rather than in `save`
-        self._shards.append(Shard(rows, **columns))
+        self._shards.append(Shard(rows, columns["ids"], columns["labels"], columns["metadata"]))
         self._changed()
 
     def remove(self, ids: Iterable[object]) -> None:

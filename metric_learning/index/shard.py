@@ -29,8 +29,8 @@ class Shard:
     saved_as: dict[str, str] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> Shard:
-        columns = ([column[row] for row in rows] for column in (self.ids, self.labels, self.metadata))
-        return Shard(np.asarray(self.vectors[rows]), *columns)
+        ids, labels, metadata = ([column[row] for row in rows] for column in (self.ids, self.labels, self.metadata))
+        return Shard(np.asarray(self.vectors[rows]), ids, labels, metadata)
 
     def save(self, folder: Path) -> str:
         """Writes the files, unless they are there; returns their name."""
