@@ -29,7 +29,7 @@ LAYOUTS = ("4 per class", "10 classes")
 PEER_SIZE = 512
 # These sort, or go through the positives of an anchor one by one, which costs more than masks do.
 SORTING_LOSSES = {
-    *("adaptive_triplet", "angular", "dynamic_soft_margin", "hybrid", "quadruplet", "triplet"),
+    *("adaptive_triplet", "angular", "dynamic_soft_margin", "hybrid", "matryoshka", "quadruplet", "triplet"),
     *("fast_ap", "histogram", "pnp", "ranked_list", "recall_at_k", "smooth_ap"),
 }
 SORTING_MINERS = {

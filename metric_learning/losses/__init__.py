@@ -39,6 +39,7 @@ from metric_learning.losses.large_margin_softmax import LargeMarginSoftmax
 from metric_learning.losses.lifted_structure import LiftedStructure
 from metric_learning.losses.manifold import Manifold
 from metric_learning.losses.margin import Margin
+from metric_learning.losses.matryoshka import Matryoshka
 from metric_learning.losses.multi_similarity import MultiSimilarity
 from metric_learning.losses.n_pairs import NPairs
 from metric_learning.losses.nca import Nca
@@ -106,6 +107,7 @@ __all__ = [
     "LogCosh",
     "Manifold",
     "Margin",
+    "Matryoshka",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MultiSimilarity",
