@@ -2,9 +2,11 @@
 
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
+import hydra
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -24,6 +26,20 @@ def test_the_tables_are_as_the_script_writes_them():
     command = [sys.executable, "scripts/write_loss_tables.py", "check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def commands_in(document):
+    for line in document.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        command = re.match(r"\s*(?:python train\.py )(.*)", line)
+        if command:
+            yield shlex.split(command[1], comments=True)
+
+
+@pytest.mark.parametrize("words", [words for path in DOCUMENTS for words in commands_in(path)], ids=" ".join)
+def test_its_commands_compose(words):
+    overrides = [word for word in words if word != "-m"]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        hydra.compose("config", overrides)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -9,6 +9,7 @@ import pytest
 
 from metric_learning import encoders
 from metric_learning.data import emoji
+from metric_learning.encoder_files import describe_encoder
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -59,14 +60,16 @@ def test_it_is_short():
 def test_python_runs(capsys, tmp_path):
     source = emoji()
     encoders.cnn(source.input_shape).save(tmp_path / "encoder.keras")
+    describe_encoder(tmp_path, source, "cosine")
     trained, *others = blocks("python")
     assert "outputs/RUN" in trained
     exec(
         trained.replace("outputs/RUN", str(tmp_path)),
         {"queries": source.test.inputs[:3], "gallery": source.test.inputs},
     )
-    indices = capsys.readouterr().out
-    assert all(f"[{row} " in indices.replace("  ", " ").replace("[ ", "[") for row in range(3))  # each finds itself
+    searched, matched = capsys.readouterr().out.splitlines()
+    assert searched.startswith("[Hit(id='0', distance=0.0,") and searched.count("Hit(") == 5
+    assert [int(id) for id in re.findall(r"Hit\(id='(\d+)', distance=0.0,", matched)] == [0, 1, 2]  # each finds itself
     for block in others:
         exec(block, {})
     loss, recall, map_at_r = capsys.readouterr().out.split()
