@@ -36,12 +36,11 @@ def experiment(cfg, folder, resume):
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
     from metric_learning.encoder_files import describe_encoder
-    from metric_learning.encoders import asked_for
+    from metric_learning.encoders.custom import asked_for
     from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
-    from metric_learning.frozen_features import frozen_features
     from metric_learning.penalties import penalize_weights, penalized
     from metric_learning.run_folder import environment
-    from metric_learning.tokenized import tokenized
+    from metric_learning.tokenized import what_trains
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
     from metric_learning.whole_files import in_one_move, write_json, write_whole
@@ -63,8 +62,7 @@ def experiment(cfg, folder, resume):
         encoder = build(cfg.encoder, **asked_for(cfg.encoder._target_, source.encoder_arguments))
         encoder = penalized(encoder, penalty)
     # What trains of the encoder, and the data as that part sees it.
-    model, data = tokenized(encoder, source)
-    model, data = frozen_features(model, data) if cfg.frozen_features and augment is None else (model, data)
+    model, data = what_trains(encoder, source, frozen=cfg.frozen_features and augment is None)
     train, names = what_to_learn(data, cfg.labels, augment)
     plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():

@@ -4,7 +4,20 @@ import keras
 
 from metric_learning.data.source import DataSource
 from metric_learning.encoders import tokenizer_of
-from metric_learning.frozen_features import FeatureSource
+from metric_learning.frozen_features import FeatureSource, frozen_features
+
+
+def what_trains(
+    encoder: keras.Model, source: DataSource, frozen: bool = True
+) -> "tuple[keras.Model, DataSource | FeatureSource]":
+    """The part of an encoder that learns, and the data as that part sees it: texts tokenized, frozen features computed.
+
+    Args:
+        encoder, source: see `tokenized`.
+        frozen: compute what a frozen backbone gives once, see `frozen_features`.
+    """
+    model, data = tokenized(encoder, source)
+    return frozen_features(model, data) if frozen else (model, data)
 
 
 def tokenized(encoder: keras.Model, source: DataSource) -> "tuple[keras.Model, DataSource | FeatureSource]":

@@ -27,15 +27,17 @@ def main(arguments):
         raise ValueError("expected run=FOLDER and one of precision=0.95, recall=0.8, far=0.01 and best_f1=true")
 
     import metric_learning
-    from metric_learning.evaluation import nearest_of_all, rates_at
+    from metric_learning.evaluation import embed, nearest_of_all, rates_at
     from metric_learning.evaluation.pictures import threshold_curves
+    from metric_learning.tokenized import tokenized
 
     folder = pathlib.Path(settings.run)
     encoder = metric_learning.load(folder, trusted=settings.trusted)
     source = build(load(folder / "config.yaml", settings.trusted).data)
-    rows = encoder.embed_inputs(source.validation.inputs)
+    model, source = tokenized(encoder.model, source)
+    rows = embed(model, source.validation.inputs, progress=True)
     found = encoder.calibrate(rows, source.validation.labels, **target)
-    rows = encoder.embed_inputs(source.test.inputs)
+    rows = embed(model, source.test.inputs, progress=True)
     nearest = nearest_of_all(rows, source.test.labels, distance=encoder.distance)
     on_test = rates_at(nearest, found.threshold)
     print(f"a match is within {found.threshold:.4f} ({encoder.distance}); kept in {folder}/thresholds.json")

@@ -108,7 +108,7 @@ class DataSource:
 
     @property
     def encoder_arguments(self) -> dict[str, Any]:
-        """What an encoder may ask for of the items, by the names of its arguments; see `encoders.asked_for`."""
+        """What an encoder may ask for of the items, by the names of its arguments; see `asked_for`."""
         word_ids = None if self.vocabulary is None else self.vocabulary.word_ids
         return {"input_shape": self.input_shape, "vocabulary_size": self.vocabulary_size, "word_ids": word_ids}
 

@@ -2,7 +2,7 @@
 
 from metric_learning.encoders.backbone import Backbone, backbone_of
 from metric_learning.encoders.cnn import cnn
-from metric_learning.encoders.custom import asked_for, custom
+from metric_learning.encoders.custom import custom
 from metric_learning.encoders.embedding import embedding
 from metric_learning.encoders.hub_text import hub_text, tokenizer_of
 from metric_learning.encoders.mlp import mlp
@@ -11,7 +11,6 @@ from metric_learning.encoders.saved import saved
 
 __all__ = [
     "Backbone",
-    "asked_for",
     "backbone_of",
     "cnn",
     "custom",

@@ -10,7 +10,8 @@ import sys
 import keras
 import pytest
 
-from metric_learning.encoders import asked_for, custom
+from metric_learning.encoders import custom
+from metric_learning.encoders.custom import asked_for
 
 ROOT = pathlib.Path(__file__).parents[2]
 

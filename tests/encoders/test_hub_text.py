@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import metric_learning
 import train as program
 from metric_learning import encoders
 from metric_learning.encoders import tokenizer_of
@@ -138,7 +139,9 @@ def test_a_run_learns_on_token_ids_and_saves_what_takes_texts(preset, tmp_path, 
         cfg = hydra.compose("config", [*settings, *few])
     assert program.experiment(cfg, tmp_path / "run", resume=False) > 0.0
     saved = keras.models.load_model(tmp_path / "run" / "encoder.keras")
-    assert embed(saved, TEXTS).shape == (5, 4)
+    found = embed(saved, TEXTS)
+    assert found.shape == (5, 4)
+    np.testing.assert_array_equal(metric_learning.load(tmp_path / "run").embed(TEXTS.tolist()), found)
 
 
 def test_the_data_is_tokenized_once_and_other_encoders_get_it_as_it_is(encoder):
