@@ -9,6 +9,8 @@ import sys
 import hydra
 import pytest
 
+from metric_learning.evaluation.choice import NAMES
+
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 
@@ -19,6 +21,11 @@ def test_every_choice_has_one_row(group):
     tables = [table.partition("<!-- end -->")[0] for table in text.split(f"| `{group}=` |")[1:]]
     named = [name for table in tables for name in re.findall(r"^\| `(\w+)` \|", table, re.M)]
     assert sorted(named) == sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def test_every_metric_is_explained():
+    rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/evaluation.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(NAMES)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ Application", 1997, section 3.8: of nested samples, drawing whole clusters comes
 from collections.abc import Mapping
 
 import numpy as np
+from scipy import stats
 
 from metric_learning.checks import check_choice
 
@@ -43,7 +44,8 @@ def intervals(
         seed: of the draws.
 
     Returns:
-        Name -> (low, high), the 2.5th and the 97.5th percentile; NaN where no query counts.
+        Name -> (low, high), the 2.5th and the 97.5th percentile, a little farther apart where there are few classes (or
+        queries) to draw from, as these then seem too sure; NaN where fewer than two count.
 
     Raises:
         ValueError: `over` is neither.
@@ -79,14 +81,22 @@ def intervals(
         weights = _COUNTS[rng.integers(0, 2**16, size=(min(step, resamples - start), len(both)), dtype=np.uint16)]
         drawn, held = np.split(weights @ both, 2, axis=1)
         found.append(np.divide(drawn, held, out=np.full_like(drawn, np.nan), where=held > 0))
-    table = np.concatenate(found)
-    return {name: _bounds(column) for name, column in zip(per_query, table.T, strict=True)}
+    held = counts.sum(axis=0)
+    estimates = np.divide(sums.sum(axis=0), held, out=np.full(len(held), np.nan), where=held > 0)
+    units = np.count_nonzero(counts, axis=0)
+    ranges = (reduce(np.where(counted, values, estimates), axis=0) for reduce in (np.min, np.max))
+    table = np.concatenate(found).T
+    return {name: _bounds(*parts) for name, *parts in zip(per_query, table, estimates, units, *ranges, strict=True)}
 
 
-def _bounds(means):
-    if np.isnan(means).all():
+def _bounds(means, estimate, units, least, most):
+    """The percentiles, farther from the estimate by what few units make them too near: Student's t for the normal, and
+    the n - 1 of a variance."""
+    if units < 2 or np.isnan(means).all():
         return float("nan"), float("nan")
-    low, high = np.nanpercentile(means, _LEVELS)
+    wider = stats.t.ppf(0.975, units - 1) / stats.norm.ppf(0.975) * np.sqrt(units / (units - 1))
+    bounds = estimate + wider * (np.nanpercentile(means, _LEVELS) - estimate)
+    low, high = np.clip(bounds, least, most)
     return float(low), float(high)
 
 
