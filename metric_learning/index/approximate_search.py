@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import faiss
 import numpy as np
 
 from metric_learning.distances import rowwise
 from metric_learning.evaluation.search import Neighbors
+from metric_learning.index.shard import ShardedRows
+from metric_learning.whole_files import in_one_move
 
 # Names for what FAISS calls otherwise; {lists} is about 4 sqrt(n).
 KINDS = {
@@ -21,6 +24,8 @@ KINDS = {
 _SPARE = 32  # candidates beside four times k, of which the exact distance chooses
 _SAMPLE, _SAMPLE_K = 1000, 10  # queries and k by which recall is measured
 _PER_LIST = 39  # rows that FAISS wants for each list
+_LEARNED_FROM = 2**16  # rows that lists and codes are learned from, if there are more and the lists need no more
+_BLOCK_ROWS = 2**16
 
 
 def check_kind(kind: str, dimensions: int, distance: str) -> None:
@@ -42,27 +47,41 @@ class ApproximateSearch:
     """An index of FAISS that proposes candidates, which are compared by their exact distance.
 
     Args:
-        vectors: float32 [n, D].
+        vectors: n rows of D numbers.
         distance: see `metric_learning.distances`, but snr.
         kind: a key of `KINDS`, or a factory string of FAISS.
+        path: of what `save` wrote of the same vectors; None: to be built.
 
     Raises:
-        ValueError: too few vectors for this kind.
+        ValueError: too few vectors for this kind, or a file of other vectors.
     """
 
-    def __init__(self, vectors: np.ndarray, distance: str, kind: str) -> None:
+    def __init__(self, vectors: ShardedRows, distance: str, kind: str, path: Path | None = None) -> None:
         self._vectors = vectors
         self._distance = distance
-        lists = max(1, min(int(4 * np.sqrt(len(vectors))), len(vectors) // _PER_LIST))
-        self._index = faiss.index_factory(vectors.shape[1], _factory(kind, lists), _metric(distance))
-        compared = self._as_compared(vectors)
+        self._index = self._built(kind) if path is None else faiss.read_index(str(path))
+        if (self._index.ntotal, self._index.d) != vectors.shape:
+            raise ValueError(f"{path} holds {self._index.ntotal} rows of {self._index.d} numbers, not {vectors.shape}")
+
+    def _built(self, kind):
+        count = len(self._vectors)
+        lists = max(1, min(int(4 * np.sqrt(count)), count // _PER_LIST))
+        index = faiss.index_factory(self._vectors.shape[1], _factory(kind, lists), _metric(self._distance))
+        sample = np.random.default_rng(0).permutation(count)[: max(_LEARNED_FROM, _PER_LIST * lists)]
         try:
-            self._index.train(compared)
+            index.train(self._as_compared(self._vectors[np.sort(sample)]))
         except RuntimeError as error:
-            raise ValueError(f"{len(vectors)} rows are too few for an index of kind {kind}; take kind=exact") from error
-        self._index.add(compared)
-        if hasattr(self._index, "nprobe"):
-            self._index.nprobe = max(1, lists // 8)
+            raise ValueError(f"{count} rows are too few for an index of kind {kind}; take kind=exact") from error
+        for block in self._vectors.blocks(_BLOCK_ROWS):
+            index.add(self._as_compared(block))
+        if hasattr(index, "nprobe"):
+            index.nprobe = max(1, lists // 8)
+        return index
+
+    def save(self, path: Path) -> None:
+        """Writes what FAISS has learned, in one move; the vectors themselves are those of the shards."""
+        with in_one_move(path) as unfinished:
+            faiss.write_index(self._index, str(unfinished))
 
     def __call__(self, queries: np.ndarray, k: int) -> Neighbors:
         """`Neighbors` of float32 [q, D]; where fewer than k are proposed, at distance inf at the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,15 +14,15 @@ from numpy.typing import ArrayLike
 
 from metric_learning.data.items import some
 from metric_learning.distances import check_distance
-from metric_learning.evaluation.search import Neighbors, search
+from metric_learning.evaluation.search import Neighbors
 from metric_learning.index.approximate_search import ApproximateSearch, check_kind
-from metric_learning.index.shard import Shard
+from metric_learning.index.exact_search import exact_search
+from metric_learning.index.shard import Shard, ShardedRows
 from metric_learning.whole_files import write_json
 
 ABOUT = "index.json"
 VERSION = 1
 _KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold")
-_BLOCK = 2**26  # numbers of a gallery that are searched together, 256 MB
 
 
 class Hit(NamedTuple):
@@ -72,6 +73,7 @@ class Index:
         self._shards: list[Shard] = []
         self._place: dict[str, int] = {}  # id -> its row
         self._approximately: ApproximateSearch | None = None  # once it is needed
+        self._learned: Path | None = None  # where that is kept
 
     def __len__(self) -> int:
         return len(self._place)
@@ -196,11 +198,7 @@ class Index:
         k = min(k, len(self))
         if self.kind == "exact":
             return self._search_exactly(rows, k)
-        if self._approximately is None:
-            vectors = np.concatenate([np.asarray(shard.vectors) for shard in self._shards])
-            self._approximately = ApproximateSearch(vectors, self.distance, self.kind)
-            self.recall = self._approximately.recall(self._search_exactly)
-        return self._approximately(rows, k)
+        return self._approximation()(rows, k)
 
     def save(self, folder: str | Path) -> None:
         """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
@@ -215,11 +213,18 @@ class Index:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not (folder / ABOUT).exists() and not _only_unfinished(folder):
             raise ValueError(f"the folder of an index must be empty or hold one; {folder} holds something else")
-        about = {name: getattr(self, name) for name in _KEPT}
-        about |= {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
+        about: dict[str, Any] = {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
+        if self.kind != "exact" and len(self):
+            approximation = self._approximation()
+            if self._learned is None or self._learned.parent != folder:
+                self._learned = folder / f"learned-{uuid.uuid4().hex}.faiss"
+                approximation.save(self._learned)
+            about["learned"] = self._learned.name
+        about |= {name: getattr(self, name) for name in _KEPT}
         write_json(folder / ABOUT, about)  # from here on it is the new one
         for path in folder.iterdir():
-            if path.name != ABOUT and not any(name in path.name for name in about["shards"]):
+            named = path.name == about.get("learned") or any(name in path.name for name in about["shards"])
+            if path.name != ABOUT and not named:
                 path.unlink()
 
     @classmethod
@@ -248,11 +253,12 @@ class Index:
             raise ValueError(f"the index in {folder} is not of the encoder in {encoder.folder}; embed its items again")
         index._changed()
         index.recall, index.threshold = about["recall"], about["threshold"]
+        index._learned = folder / about["learned"] if about.get("learned") else None
         return index
 
     def _changed(self) -> None:
         self._place = {id: row for row, id in enumerate(self.ids)}
-        self._approximately = self.recall = None
+        self._approximately = self.recall = self._learned = None
 
     def _checked(self, name: str, vectors: ArrayLike) -> np.ndarray:
         rows = np.array(vectors, np.float32, ndmin=2)
@@ -274,23 +280,20 @@ class Index:
         raise IndexError(row)
 
     def _search_exactly(self, queries: np.ndarray, k: int) -> Neighbors:
-        """Block by block of the gallery, of which the nearest so far are kept; the same for any blocks and shards."""
-        best = Neighbors(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
-        start, step = 0, max(1, _BLOCK // self.dimensions)
-        for shard in self._shards:
-            for low in range(0, len(shard.ids), step):
-                block = np.asarray(shard.vectors[low : low + step])
-                found = search(queries, block, k=min(k, len(block)), distance=self.distance)
-                distances = np.concatenate([best.distances, found.distances], axis=1)
-                rows = np.concatenate([best.indices, found.indices + start], axis=1)
-                order = np.argsort(distances, axis=1, kind="stable")[
-                    :, :k
-                ]  # earlier rows stand first where it is equal
-                best = Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (distances, rows)))
-                start += len(block)
-        return best
+        return exact_search(self._rows(), queries, k, self.distance)
+
+    def _rows(self) -> ShardedRows:
+        return ShardedRows([shard.vectors for shard in self._shards])
+
+    def _approximation(self) -> ApproximateSearch:
+        """Built, or read where `save` has left it, once it is needed."""
+        if self._approximately is None:
+            self._approximately = ApproximateSearch(self._rows(), self.distance, self.kind, self._learned)
+        if self.recall is None:
+            self.recall = self._approximately.recall(self._search_exactly)
+        return self._approximately
 
 
 def _only_unfinished(folder: Path) -> bool:
     """Whether a first `save` was killed here."""
-    return all(path.name.startswith((".unfinished-", "vectors-", "rows-")) for path in folder.iterdir())
+    return all(path.name.startswith((".unfinished-", "vectors-", "rows-", "learned-")) for path in folder.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,42 @@ from typing import Any
 import numpy as np
 
 from metric_learning.whole_files import in_one_move, write_json
+
+
+class ShardedRows:
+    """The vectors of all shards, by their place in the whole, without a copy of them.
+
+    Args:
+        parts: float32 [n, D] each, in memory or mapped.
+
+    Attributes:
+        shape: (n of all, D).
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self._parts = parts
+        self._ends = np.cumsum([len(part) for part in parts])
+        self.shape = int(self._ends[-1]), parts[0].shape[1]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """float32 [..., D] of row numbers of any shape."""
+        rows = np.asarray(rows)
+        found = np.empty((*rows.shape, self.shape[1]), np.float32)
+        of = np.searchsorted(self._ends, rows, side="right")
+        for number in np.unique(of):
+            here = of == number
+            part = self._parts[number]
+            found[here] = part[rows[here] - (self._ends[number] - len(part))]
+        return found
+
+    def blocks(self, rows: int) -> Iterator[np.ndarray]:
+        """All of them in their order, at most so many at once, each block of one shard."""
+        for part in self._parts:
+            for start in range(0, len(part), rows):
+                yield np.asarray(part[start : start + rows])
 
 
 @dataclass(eq=False)

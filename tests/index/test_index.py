@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import metric_learning
-from metric_learning.index import Hit, Index
-from metric_learning.index import index as index_module
+from metric_learning.index import Hit, Index, approximate_search, exact_search
 
 DISTANCES = ("cosine", "euclidean", "squared_euclidean", "dot", "snr")
 
@@ -58,7 +57,7 @@ def test_shards_and_blocks_change_nothing(rows, distance, monkeypatch):
     """Not a bit, and neither the order of rows that are equally near."""
     rows = np.concatenate([rows, rows[:50]])
     expected = filled(rows, distance).search_rows(rows[:60], 30)
-    monkeypatch.setattr(index_module, "_BLOCK", 8 * 23)
+    monkeypatch.setattr(exact_search, "_BLOCK", 8 * 23)
     for shards in (1, 2, 7):
         found = filled(rows, distance, shards).search_rows(rows[:60], 30)
         np.testing.assert_array_equal(found.indices, expected.indices)
@@ -107,10 +106,15 @@ def test_what_has_not_changed_is_not_written_again(rows, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind", ["ivf", "hnsw", "sq8", "binary", "IVF8,SQ8", pytest.param("pq", marks=pytest.mark.slow)]
+    ("kind", "distance"),
+    [
+        *((kind, distance) for kind in ("ivf", "hnsw", "sq8", "IVF8,SQ8") for distance in ("cosine", "dot")),
+        ("binary", "cosine"),
+        pytest.param("pq", "cosine", marks=pytest.mark.slow),
+        pytest.param("pq", "dot", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("distance", ["cosine", "dot"])
-def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path):
+def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(40, 32))[rng.integers(40, size=2000)] + 0.3 * rng.normal(size=(2000, 32))).astype(
         np.float32
@@ -126,7 +130,21 @@ def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path):
     index.save(tmp_path)
     again = Index.load(tmp_path)
     assert again.recall == index.recall and again.kind == kind
+    monkeypatch.setattr(approximate_search.faiss, "index_factory", None)  # read, not built again
     np.testing.assert_array_equal(again.search_rows(rows[:50], 10).indices, found.indices[:50])
+
+
+def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
+    index = filled(rows, "euclidean", shards=3, kind="sq8")
+    index.save(tmp_path)  # with its recall, though nobody has searched yet
+    assert json.loads((tmp_path / "index.json").read_text())["recall"] > 0.9
+    index = Index.load(tmp_path)
+    index.add(rows[:1] + 9, ["far"])
+    index.remove(["0"])
+    index.save(tmp_path)
+    assert len(list(tmp_path.glob("learned-*"))) == 1
+    for found in (index, Index.load(tmp_path)):
+        assert [hits[0].id for hits in found.search(np.stack([rows[0] + 9, rows[150]]), k=1)] == ["far", "150"]
 
 
 def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
