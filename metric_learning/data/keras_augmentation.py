@@ -38,6 +38,8 @@ class KerasAugmentation:
             raise ValueError("augmentation.layers must name at least one layer; for none choose augmentation=none")
         self.layers = list(layers)
         for number, layer in enumerate(self.layers):
+            if isinstance(layer, keras.layers.Layer):
+                layer.dtype_policy = "float32"  # whatever the run's: bfloat16 has 8 bits for 0 to 255
             _check_stateless(f"augmentation.layers.{number}", layer)
 
     def __call__(self, images: tf.Tensor, randoms: tf.Tensor) -> tf.Tensor:

@@ -33,6 +33,17 @@ def test_an_image_is_changed_by_its_own_random_numbers_alone(name):
 
 
 @pytest.mark.parametrize("name", LAYERS)
+def test_half_precision_of_a_run_does_not_touch_them(name):
+    found = KerasAugmentation([LAYERS[name]()])(IMAGES, RANDOMS)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = KerasAugmentation([LAYERS[name]()])(IMAGES, RANDOMS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_array_equal(half, found)
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_equal_images_are_changed_in_different_ways(name):
     found = KerasAugmentation([LAYERS[name]()])(np.repeat(IMAGES[:1], 5, axis=0), RANDOMS).numpy()
     assert min(np.abs(found[i] - found[j]).max() for i in range(5) for j in range(i)) > 0.01
