@@ -7,12 +7,15 @@
 
 Of images gallery and query are a folder (its folders are the labels) or a file; of texts a .txt file with a text in
 each line, or the text itself; of features a .npy or .npz file. Settings: k=5, kind=exact (or ivf, hnsw, pq, sq8,
-binary: faster on millions; the share of the nearest that is found is printed), match=false, threshold= (that of
-scripts/calibrate.py unless given), json=false, skip_unreadable=false, trusted=[] (packages whose code is needed).
+binary: faster on millions; the share of the nearest that is found is told), match=false, threshold= (that of
+scripts/calibrate.py unless given), rerank=false (true: in a new order, by what rows have in common), expand=0 (3:
+search again from the mean of query and the 3 nearest), json=false, skip_unreadable=false, trusted=[] (packages whose
+code is needed).
 """
 
 import json
 import pathlib
+import sys
 
 from metric_learning.command_line import start_script, words_of
 
@@ -28,6 +31,8 @@ def main(arguments):
         kind="exact",
         match=False,
         threshold=None,
+        rerank=False,
+        expand=0,
         json=False,
         skip_unreadable=False,
         trusted=[],
@@ -37,8 +42,12 @@ def main(arguments):
             "expected run=FOLDER index=FOLDER, and gallery=... to fill the index or query=... to search it"
         )
 
+    if settings.match and (settings.rerank or settings.expand):
+        raise ValueError("match=true goes by the threshold of the run, whose distances rerank and expand change")
+
     import metric_learning
     from metric_learning.data.raw_items import items_in
+    from metric_learning.index import second_look
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     exists = (pathlib.Path(settings.index) / "index.json").exists()
@@ -60,7 +69,7 @@ def main(arguments):
         index.threshold = index.threshold if index.threshold is not None else encoder.calibration.get("threshold")
         found = [[hit] if hit else [] for hit in index.match(rows, limit)]
     else:
-        found = index.search(rows, settings.k)
+        found = second_look(index, rows, settings.k, expand=settings.expand, rerank=settings.rerank)
     if settings.json:
         answers = [
             {"query": name, "hits": [hit._asdict() for hit in hits]} for name, hits in zip(names, found, strict=True)
@@ -72,7 +81,7 @@ def main(arguments):
             for hit in hits:
                 print(f"  {hit.distance:8.4f}  {hit.id}" + (f"  ({hit.label})" if hit.label else ""))
     if index.recall is not None:
-        print(f"this index of kind {index.kind} finds {index.recall:.1%} of the 10 nearest")
+        print(f"this index of kind {index.kind} finds {index.recall:.1%} of the 10 nearest", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Index:
         distance: see `metric_learning.distances`.
         encoder: fingerprint of the encoder, see `metric_learning.load`; None: any.
         kind: "exact"; or an approximation, "ivf", "hnsw", "pq", "sq8", "binary", or a factory string of FAISS, such as
-            "IVF256,SQ8". Its candidates are compared by their exact distance, and its recall is measured, see `recall`.
+            "IVF256,SQ8". Its candidates are compared by their exact distance, and its `recall` is measured.
 
     Attributes:
         recall: of an approximate index, the share of the 10 nearest that it finds, on up to 1,000 of its own rows as
@@ -88,6 +88,11 @@ class Index:
     def ids(self) -> list[str]:
         """Of all rows, in the order in which they were added."""
         return [id for shard in self._shards for id in shard.ids]
+
+    @property
+    def rows(self) -> ShardedRows:
+        """The vectors of all rows."""
+        return ShardedRows([shard.vectors for shard in self._shards])
 
     def add(
         self,
@@ -166,7 +171,10 @@ class Index:
         Raises:
             ValueError: an empty index, k below 1, queries that do not fit.
         """
-        found = self.search_rows(queries, k)
+        return self.hits(self.search_rows(queries, k))
+
+    def hits(self, found: Neighbors) -> list[list[Hit]]:
+        """What is known of the rows of `Neighbors`."""
         return [
             [self._hit(int(row), float(distance)) for row, distance in zip(rows, distances, strict=True)]
             for rows, distances in zip(found.indices, found.distances, strict=True)
@@ -185,8 +193,7 @@ class Index:
         limit = self.threshold if threshold is None else threshold
         if limit is None:
             raise ValueError("match needs a threshold, and this index has none; calibrate, or give one")
-        nearest = (hits[0] for hits in self.search(queries, k=1))
-        return [hit if hit.distance <= limit else None for hit in nearest]
+        return [hit if hit.distance <= limit else None for (hit,) in self.search(queries, k=1)]
 
     def search_rows(self, queries: ArrayLike, k: int = 10) -> Neighbors:
         """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`."""
@@ -197,7 +204,7 @@ class Index:
         rows = self._checked("queries", queries)
         k = min(k, len(self))
         if self.kind == "exact":
-            return self._search_exactly(rows, k)
+            return exact_search(self.rows, rows, k, self.distance)
         return self._approximation()(rows, k)
 
     def save(self, folder: str | Path) -> None:
@@ -279,18 +286,12 @@ class Index:
             row -= len(shard.ids)
         raise IndexError(row)
 
-    def _search_exactly(self, queries: np.ndarray, k: int) -> Neighbors:
-        return exact_search(self._rows(), queries, k, self.distance)
-
-    def _rows(self) -> ShardedRows:
-        return ShardedRows([shard.vectors for shard in self._shards])
-
     def _approximation(self) -> ApproximateSearch:
         """Built, or read where `save` has left it, once it is needed."""
         if self._approximately is None:
-            self._approximately = ApproximateSearch(self._rows(), self.distance, self.kind, self._learned)
+            self._approximately = ApproximateSearch(self.rows, self.distance, self.kind, self._learned)
         if self.recall is None:
-            self.recall = self._approximately.recall(self._search_exactly)
+            self.recall = self._approximately.recall(lambda *about: exact_search(self.rows, *about, self.distance))
         return self._approximately
 
 
