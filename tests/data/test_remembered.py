@@ -123,6 +123,7 @@ def test_a_run_is_not_resumed_on_other_data(configure, images, tmp_path):
     train.experiment(cfg, folder, resume=False)
     card = json.loads((folder / "data.json").read_text())
     assert sum(split["items"] for split in card["splits"].values()) == 96
+    assert card["splits"]["train"]["class_sizes"] == {"smallest": 6, "median": 6.0, "largest": 6}
     train.experiment(cfg, folder, resume=True)
     save(root / "class99" / "0.png", 1)
     save(root / "class99" / "1.png", 2)
