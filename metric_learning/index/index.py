@@ -291,7 +291,7 @@ class Index:
         if self._approximately is None:
             self._approximately = ApproximateSearch(self.rows, self.distance, self.kind, self._learned)
         if self.recall is None:
-            self.recall = self._approximately.recall(lambda *about: exact_search(self.rows, *about, self.distance))
+            self.recall = self._approximately.recall(lambda rows, k: exact_search(self.rows, rows, k, self.distance))
         return self._approximately
 
 
