@@ -101,8 +101,8 @@ class Judge:
             "distance": self.distance,
             "engine": self.engine,
         }
-        options |= {"ids": split.ids, "groups": split.groups}
-        if split_name == "test" and not getattr(source, "unseen_classes", True):
+        options |= {"ids": split.ids, "groups": split.groups, "levels": getattr(split, "levels", None)}
+        if split_name == "test" and not getattr(source, "unseen_classes", True) and split.labels.ndim == 1:
             options["known_labels"] = source.train.labels
         if split_name == "test" and source.gallery is not None:
             gallery = source.gallery
@@ -110,6 +110,7 @@ class Judge:
             options["gallery_labels"] = gallery.labels
             options["gallery_ids"] = gallery.ids
             options["gallery_groups"] = gallery.groups
+            options["gallery_levels"] = getattr(gallery, "levels", None)
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         options |= {"prefixes": self.prefixes, "quantizations": self.quantizations}
