@@ -1,5 +1,7 @@
 """Labels and ids as people have them, in the one form in which losses, batches and judges compare them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -65,6 +67,42 @@ def class_array(labels: TensorLike, name: str = "labels") -> np.ndarray:
     if read.ndim != 1:
         raise ValueError(f"{name} must be [n], one a row; got {list(read.shape)}")
     return label_array(read, name)
+
+
+def rarest_class(labels: TensorLike, name: str = "labels") -> np.ndarray:
+    """One class of each row: its only one, or of several the one that fewest rows have.
+
+    Args:
+        labels: [B] as for `label_array`, or [B, C], above 0 for the classes of a row.
+        name: of the argument, for errors.
+
+    Returns:
+        [B] as `label_array` gives them; of several classes the int64 column, the first of equally rare ones.
+
+    Raises:
+        ValueError: as `label_array`; a row of several that has none.
+    """
+    labels = label_array(labels, name)
+    if labels.ndim == 1:
+        return labels
+    is_of = labels > 0
+    if not is_of.any(axis=1).all():
+        raise ValueError(f"{name} must have a class in every row; got none in row {int(is_of.any(axis=1).argmin())}")
+    sizes = np.where(is_of, is_of.sum(axis=0), len(is_of) + 1)
+    return sizes.argmin(axis=1)
+
+
+def are_alike(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[...] bool: whether labels [...] are equal, or multi-hot labels [..., C] share a class."""
+    several = labels.dtype == bool and labels.ndim > 0
+    return (labels & others).any(axis=-1) if several else labels == others
+
+
+def class_words(label: np.ndarray, class_names: Sequence[str]) -> str:
+    """The name of a class, or of a multi-hot row [C] the names of its classes, such as "red | round"."""
+    if np.ndim(label) == 0:
+        return class_names[int(label)]
+    return " | ".join(class_names[column] for column in np.flatnonzero(label).tolist())
 
 
 def _read(labels, name):

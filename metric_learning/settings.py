@@ -38,6 +38,7 @@ KINDS = {
     ),
     **dict.fromkeys(("data_dir", "entity", "group", "image", "manual_dir", "path", "resume", "root", "split"), TEXT),
     **dict.fromkeys(("table", "tags", "text", "trusted", "words_from"), TEXT),
+    **dict.fromkeys(("categorical", "hierarchy", "label_separator", "numeric", "weight"), TEXT),  # of tables
 }
 # A number may stand for the list of it, or for what makes it.
 ONE_FOR_ALL = {"image_size": WHOLE, "k": WHOLE, "learning_rate": ABOVE_0}

@@ -10,7 +10,7 @@ import tensorflow as tf
 from metric_learning import encoders, losses
 from metric_learning.data import BatchPlan
 from metric_learning.evaluation import evaluate
-from metric_learning.labels import as_labels, class_array, label_array
+from metric_learning.labels import as_labels, class_array, label_array, rarest_class
 from metric_learning.training import Learner
 from metric_learning.training.blocks import compile_block
 
@@ -275,7 +275,15 @@ def test_several_classes_a_row_are_refused_where_one_is_needed():
         with pytest.raises(
             ValueError, match=r"^labels must be one a row, \[12\]; got \[12, 4\]: rows of several classes"
         ):
-            by_batches(labels)
+            class_array(labels)
+
+
+def test_batches_draw_an_item_of_several_classes_for_its_rarest():
+    labels = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1], [1, 0, 0]])
+    assert rarest_class(labels).tolist() == [1, 0, 1, 2, 2, 0]
+    assert sorted(BatchPlan(labels, classes=3, samples=2).batch(0).tolist()) == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="labels must have a class in every row; got none in row 2"):
+        BatchPlan(labels * (np.arange(6) != 2)[:, None], classes=2, samples=2)
 
 
 def test_strings_that_are_no_text_stay_different():

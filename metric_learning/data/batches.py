@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 
-from metric_learning.labels import class_array
+from metric_learning.labels import rarest_class
 
 # Names of the random streams, so that no two draws share a seed.
 _CLASS_ORDER, _SAMPLE_ORDER, _SECOND_VISIT = range(3)
@@ -26,13 +26,14 @@ class BatchPlan:
     twice, nor a sample twice unless its class is smaller than K.
 
     Args:
-        labels: [n] or [n, 1] integers, booleans or strings, the class of each item.
+        labels: [n] or [n, 1] integers, booleans or strings, the class of each item; or [n, C] of several, where an item
+            is drawn for the rarest of its classes, and comes along with the others.
         classes: P, at least 2, classes in a batch.
         samples: K, at least 2, samples of each class. Classes of fewer repeat them, with one warning.
         seed: any integer from 0.
 
     Raises:
-        ValueError: P or K below 2, or P larger than the number of classes; labels of several classes a row.
+        ValueError: P or K below 2, or P larger than the number of classes; a row without class.
     """
 
     labels: np.ndarray
@@ -61,7 +62,7 @@ class BatchPlan:
     @functools.cached_property
     def _items(self):
         """The items of each class, classes in ascending order of their label."""
-        labels = class_array(self.labels)
+        labels = rarest_class(self.labels)
         order = np.argsort(labels, kind="stable")
         _, starts = np.unique(labels[order], return_index=True)
         return np.split(order, starts[1:])

@@ -22,6 +22,8 @@ def listed_images(
     *,
     ids: Sequence[str],
     groups: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    levels: np.ndarray | None = None,
     unseen_classes: bool = True,
     image_size: int | Sequence[int] = (32, 32),
     fit: str = "letterbox",
@@ -32,7 +34,7 @@ def listed_images(
     Args:
         name, class_names, unseen_classes: as in `DataSource`.
         paths: [n] of the files.
-        labels, captions, ids, groups: [n], see `image_source`.
+        labels, captions, ids, groups, weights, levels: [n] each, see `image_source`.
         rows: split name -> indices of its files.
         image_size, fit, options: see `open_images`.
     """
@@ -50,6 +52,8 @@ def listed_images(
         ids=[ids[row] for row in rows_kept],
         contents=hashes.tolist(),
         groups=None if groups is None else [groups[row] for row in rows_kept],
+        weights=None if weights is None else weights[kept],
+        levels=None if levels is None else levels[kept],
         unseen_classes=unseen_classes,
         fit=fit,
     )

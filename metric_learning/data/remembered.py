@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from metric_learning.data.items import copies, count, repeated_items, shared_items, some
+from metric_learning.labels import class_words
 from metric_learning.whole_files import write_json, write_whole
 
 if TYPE_CHECKING:  # which imports this module
@@ -57,8 +58,8 @@ def _items_of(source) -> dict[str, list[Item]]:
     items = {}
     for name, split in source.splits.items():
         ids = range(len(split)) if split.ids is None else split.ids
-        rows = zip(ids, split.labels.tolist(), source.contents[name], strict=True)
-        items[name] = [Item(str(key), source.class_names[label], content) for key, label, content in rows]
+        rows = zip(ids, split.labels, source.contents[name], strict=True)
+        items[name] = [Item(str(key), class_words(label, source.class_names), content) for key, label, content in rows]
     return items
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from metric_learning.data import remembered
-from metric_learning.data.items import check_items, contents, count, some
+from metric_learning.data.column_ids import ColumnIds
+from metric_learning.data.items import check_items, contents, count
 from metric_learning.data.random_access import RandomAccess, take
-from metric_learning.data.split import Split, shape_and_dtype
+from metric_learning.data.source_checks import check_splits, classes_without_match
+from metric_learning.data.split import Split
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
 # What the items are -> the dtype of the inputs.
-KINDS = {"images": np.uint8, "texts": np.int32, "features": np.float32}
+KINDS = {"images": np.uint8, "texts": np.int32, "ids": np.int32, "features": np.float32}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,11 +32,13 @@ class DataSource:
 
     Attributes:
         name: what the run is called after, such as "emoji".
-        kind: "images", "texts" or "features", vectors that something else has made of the items.
+        kind: "images", "texts", "ids" of categorical columns, or "features": vectors that something else has made of
+            the items.
         class_names: the name of each label.
         train, validation, test: the splits.
         gallery: what `test` items are searched in; None: in `test` itself, leaving the item out.
         vocabulary: how texts became token ids; None for all else.
+        columns: how categories and numbers became ids; None for all else.
         unseen_classes: train, validation and test share no class (the gallery shares the test
             classes, of course), and no item. Checked here; with False, shared items are warned of.
         fit: how images of other sizes are brought to this one, see `fit_image`.
@@ -55,6 +58,7 @@ class DataSource:
     test: Split
     gallery: Split | None = None
     vocabulary: Vocabulary | None = None
+    columns: ColumnIds | None = None
     unseen_classes: bool = True
     warn_about_copies: bool = True
     fit: str = "letterbox"
@@ -67,21 +71,15 @@ class DataSource:
                 f"vocabulary must be {'given' if self.kind == 'texts' else 'None'} for "
                 f"{self.kind}, got {type(self.vocabulary).__name__}"
             )
-        for split_name, split in self.splits.items():
-            self._check_split(split_name, split)
-        searched = "test" if self.gallery is None else "gallery"
-        for split_name in ("validation", searched):
-            if len(self.splits[split_name].classes) < 2:
-                raise ValueError(
-                    f"the {split_name} split of {self.name!r} must have at least 2 classes, as with one there is no "
-                    f"wrong neighbor to find; got {_first_names(self.splits[split_name].classes, self.class_names)}"
-                )
-        if self.unseen_classes:
-            self._check_classes_are_disjoint()
+        if (self.columns is None) != (self.kind != "ids"):
+            raise ValueError(f"columns must be given for ids, and for nothing else; got {self.columns} for {self.kind}")
+        check_splits(self, KINDS[self.kind])
         found = check_items(self)
         if found:
             warnings.warn(f"{self.name}: {found}", stacklevel=3)
-        self._warn_about_single_items()
+        single = classes_without_match(self)
+        if single:
+            warnings.warn(f"{self.name}: {single}", stacklevel=3)
 
     def __repr__(self) -> str:
         return f"<DataSource {self.describe()}>"
@@ -110,7 +108,13 @@ class DataSource:
     def encoder_arguments(self) -> dict[str, Any]:
         """What an encoder may ask for of the items, by the names of its arguments; see `asked_for`."""
         word_ids = None if self.vocabulary is None else self.vocabulary.word_ids
-        return {"input_shape": self.input_shape, "vocabulary_size": self.vocabulary_size, "word_ids": word_ids}
+        sizes = {"vocabulary_size": self.vocabulary_size, "column_sizes": self.column_sizes}
+        return {"input_shape": self.input_shape, **sizes, "word_ids": word_ids}
+
+    @property
+    def column_sizes(self) -> tuple[int, ...] | None:
+        """Number of ids of each column, that of unknown values included; None where there are no such columns."""
+        return None if self.columns is None else self.columns.sizes
 
     def names_of(self, split: Split) -> list[str]:
         """The names of the classes that occur in a split, in ascending order of their labels."""
@@ -122,9 +126,10 @@ class DataSource:
         what = {
             "images": f"images of {shape}",
             "texts": f"texts of up to {shape} tokens",
+            "ids": f"rows of {count(range(self.input_shape[0]), 'column')}",
             "features": f"{shape} features",
         }
-        items = "rows" if self.kind == "features" else self.kind
+        items = "rows" if self.kind in ("ids", "features") else self.kind
         parts = [
             f"{name} {len(split.classes):,} classes with {len(split):,} {items}" for name, split in self.splits.items()
         ]
@@ -136,10 +141,13 @@ class DataSource:
         return {name: contents(split, self.kind) for name, split in self.splits.items()}
 
     def save(self, folder: str | Path) -> None:
-        """Write what a run must remember of its data, see `remembered.save`; for texts also `vocabulary.json`."""
+        """Write what a run must remember of its data, see `remembered.save`; also `vocabulary.json` of texts, and
+        `columns.json` of ids."""
         remembered.save(self, Path(folder))
         if self.vocabulary is not None:
             self.vocabulary.save(Path(folder) / "vocabulary.json")
+        if self.columns is not None:
+            self.columns.save(Path(folder) / "columns.json")
 
     def changes_since(self, folder: str | Path) -> str:
         """In one line, what differs from the data that were saved in the folder; "" if nothing does.
@@ -155,53 +163,6 @@ class DataSource:
         if changes:
             raise ValueError(f"the data have changed since {folder} began, so it cannot be resumed: {changes}")
 
-    def _check_split(self, split_name: str, split: Split) -> None:
-        if len(split) == 0:
-            raise ValueError(f"the {split_name} split of {self.name!r} is empty")
-        expected_dtype = KINDS[self.kind]
-        if split.inputs.dtype != expected_dtype or split.inputs.shape[1:] != self.input_shape:
-            raise ValueError(
-                f"the {split_name} split of {self.name!r} must hold {self.kind} of shape "
-                f"{self.input_shape} and dtype {np.dtype(expected_dtype).name}, "
-                f"got {shape_and_dtype(split.inputs)}"
-            )
-        lowest, highest = split.labels.min(), split.labels.max()
-        if lowest < 0 or highest >= self.num_classes:
-            raise ValueError(
-                f"the {split_name} labels of {self.name!r} must be from 0 to "
-                f"{self.num_classes - 1}, one for each class name, got {lowest} to {highest}"
-            )
-
-    def _check_classes_are_disjoint(self) -> None:
-        for (name, split), (other_name, other) in itertools.combinations(self.splits.items(), 2):
-            if {name, other_name} == {"test", "gallery"}:
-                continue
-            shared = np.intersect1d(split.labels, other.labels)
-            if len(shared):
-                raise ValueError(
-                    f"the {name} and {other_name} splits of {self.name!r} share "
-                    f"{_first_names(shared, self.class_names)}; classes must not overlap, "
-                    "unless that is meant and data.unseen_classes=false"
-                )
-
-    def _warn_about_single_items(self) -> None:
-        single = []
-        for split in (self.train, self.validation, self.test):
-            classes, sizes = np.unique(split.labels, return_counts=True)
-            if split is self.test and self.gallery is not None:
-                single.append(np.setdiff1d(classes, self.gallery.labels))
-            else:
-                single.append(classes[sizes == 1])
-        all_lone = np.unique(np.concatenate(single))
-        if len(all_lone):
-            verb = "has" if len(all_lone) == 1 else "have"
-            warnings.warn(
-                f"{self.name}: {_first_names(all_lone, self.class_names)} {verb} nothing to be matched "
-                "with (one item in its split, or none in the gallery); they are kept, as "
-                "negatives in training and as wrong answers in the search",
-                stacklevel=4,
-            )
-
 
 def image_source(
     name: str,
@@ -214,26 +175,29 @@ def image_source(
     ids: Sequence[str] | None = None,
     contents: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    levels: np.ndarray | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
     kind: str = "images",
     fit: str = "letterbox",
+    columns: ColumnIds | None = None,
 ) -> DataSource:
-    """Part images, or features, into the splits of a DataSource.
+    """Part images, features, or ids of columns, into the splits of a DataSource.
 
     Args:
-        name, class_names, unseen_classes, warn_about_copies, kind, fit: as in `DataSource`.
+        name, class_names, unseen_classes, warn_about_copies, kind, fit, columns: as in `DataSource`.
         images: uint8 [n, height, width, channels], an array or anything else that `Split.inputs` may be.
-        labels: integers [n].
+        labels: integers [n], or bool [n, C] of several classes a row.
         captions: [n].
         rows: split name ("train", "validation", "test", "gallery") -> indices of its images.
         ids: [n] which item each image is; None: each one of its own, by its row.
         contents: [n] hashes of the images, see `Split`.
-        groups: [n], see `Split`.
+        groups, weights, levels: [n] and [n, L], see `Split`.
     """
-    splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents, groups)
+    splits: dict[str, Any] = _part(images, labels, captions, ids, rows, contents, groups, weights, levels)
     options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
-    return DataSource(name, kind, tuple(class_names), **splits, **options, fit=fit)
+    return DataSource(name, kind, tuple(class_names), **splits, **options, fit=fit, columns=columns)
 
 
 def text_source(
@@ -245,6 +209,8 @@ def text_source(
     *,
     ids: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    levels: np.ndarray | None = None,
     unseen_classes: bool = True,
     warn_about_copies: bool = True,
     **vocabulary_options: Any,
@@ -254,23 +220,23 @@ def text_source(
     Args:
         name, class_names, unseen_classes, warn_about_copies: as in `DataSource`.
         texts: [n]; they become the captions.
-        labels: integers [n].
+        labels: as in `image_source`.
         rows: split name -> indices of its texts.
         ids: [n] which item each text is; None: each one of its own, by its row.
-        groups: [n], see `Split`.
+        groups, weights, levels: [n] and [n, L], see `Split`.
         vocabulary_options: see `Vocabulary.from_texts`.
     """
     vocabulary = Vocabulary.from_texts([texts[row] for row in rows["train"]], **vocabulary_options)
     tokens = vocabulary.encode(texts)
     # A window of a row is a fair sample of its tokens then; what is judged keeps its order.
     tokens[rows["train"]] = shuffle_tokens(tokens[rows["train"]])
-    splits: dict[str, Any] = _part(tokens, labels, texts, ids, rows, groups=groups)
+    splits: dict[str, Any] = _part(tokens, labels, texts, ids, rows, None, groups, weights, levels)
     options: dict[str, Any] = {"unseen_classes": unseen_classes, "warn_about_copies": warn_about_copies}
     return DataSource(name, "texts", tuple(class_names), **splits, vocabulary=vocabulary, **options)
 
 
-def _part(inputs, labels, captions, ids, rows, contents=None, groups=None) -> dict[str, Split]:
-    labels = np.asarray(labels, np.int64)
+def _part(inputs, labels, captions, ids, rows, contents, groups, weights, levels) -> dict[str, Split]:
+    labels = np.asarray(labels, np.int64 if np.ndim(labels) == 1 else np.bool_)
     ids = [str(row) for row in range(len(labels))] if ids is None else ids
 
     def some_of(column, index):
@@ -281,11 +247,7 @@ def _part(inputs, labels, captions, ids, rows, contents=None, groups=None) -> di
             take(inputs, index),
             labels[index],
             *(some_of(column, index) for column in (captions, ids, contents, groups)),
+            *(None if column is None else column[index] for column in (weights, levels)),
         )
         for name, index in rows.items()
     }
-
-
-def _first_names(classes: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """Such as "7 classes (ant, bee, cat, dog, elk, ...)"."""
-    return f"{count(classes, 'class')} {some((class_names[label] for label in classes), most=5)}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from metric_learning.labels import rarest_class
 
 # What people call the splits, in a column or as folders, and what they are.
 SPLIT_NAMES = {
@@ -254,7 +257,8 @@ def choose_rows(
     """The splits of own data: those that it says itself, or else by fold, by class or by item.
 
     Args:
-        labels: [n] integers from 0, numbering the classes in an order of their own.
+        labels: [n] integers from 0, numbering the classes in an order of their own; or bool [n, C] of several classes a
+            row, of which the rarest decides.
         given: split name -> row numbers, as the data says; None if it says nothing. What it lacks for validation is
             held out of its training rows.
         unseen_classes: part classes; False: part the items of every class, see `split_items`.
@@ -272,12 +276,16 @@ def choose_rows(
     if folds is not None and (given or not unseen_classes):
         why = "this data says itself what to test on" if given else "data.unseen_classes=false parts items"
         raise ValueError(f"data.folds parts the classes, and {why}; leave data.fold and data.folds out")
+    if labels.ndim == 2 and not given and unseen_classes:
+        raise ValueError(
+            "rows of several labels cannot be parted by class; name a column of splits, or data.unseen_classes=false"
+        )
+    labels = rarest_class(labels)
     if given:
         if "train" not in given:
             return dict(given)
-        return hold_out_validation(
-            dict(given), labels, unseen_classes=unseen_classes, fraction=validation_fraction, seed=seed
-        )
+        shares: Any = {"unseen_classes": unseen_classes, "fraction": validation_fraction, "seed": seed}
+        return hold_out_validation(dict(given), labels, **shares)
     if not unseen_classes:
         return split_items(labels, test_fraction=test_fraction, validation_fraction=validation_fraction, seed=seed)
     num_classes = int(labels.max(initial=-1)) + 1

@@ -1,7 +1,8 @@
-"""Own images, texts or features, listed in a table."""
+"""Own images, texts, categories or features, listed in a table."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.items import path_ids
 from metric_learning.data.listed_images import listed_images
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import choose_rows, rows_by_word
 from metric_learning.data.table_files import read_table
+from metric_learning.data.table_labels import read_labels
 
 # Columns that are looked for where none is named -> what they hold.
 INPUTS = {"image": "images", "path": "images", "text": "texts", "features": "features"}
@@ -28,12 +31,18 @@ def table(
     image: str | None = None,
     text: str | None = None,
     features: str | Sequence[str] | None = None,
+    categorical: str | Sequence[str] | None = None,
+    numeric: str | Sequence[str] | None = None,
+    bins: int = 32,
     label: str = "label",
+    label_separator: str | None = None,
+    hierarchy: str | None = None,
     split: str | None = None,
     query: str | None = None,
     gallery: str | None = None,
     id: str | None = None,
     group: str | None = None,
+    weight: str | None = None,
     delimiter: str | None = None,
     image_size: int | Sequence[int] = (32, 32),
     channels: int = 3,
@@ -50,10 +59,10 @@ def table(
     cache_dir: str | Path | None = None,
     **vocabulary_options: Any,
 ) -> DataSource:
-    """Items of a file of rows: images by their path, texts, or features.
+    """Items of a file of rows: images by their path, texts, categories and numbers, or features.
 
     The file is CSV (UTF-8, with a header line), JSON lines (.jsonl) or Parquet (.parquet). The table layout of Open
-    Metric Learning (label, path, split, is_query, is_gallery) works as it is; boxes in it are not cut out.
+    Metric Learning (label, path, split, is_query, is_gallery, sequence) works as it is; boxes in it are not cut out.
 
     Args:
         path: the file.
@@ -62,7 +71,15 @@ def table(
         text: column with texts.
         features: column of numbers or of vectors, or several of them, which are put side by side. With neither `image`
             nor `text` nor `features`, the column that is called image, path, text or features.
+        categorical: column of categories, or several of them: each becomes ids of a vocabulary of its own, made of the
+            training rows; id 0 is for empty cells and for values that training does not have.
+        numeric: column of numbers, or several of them, beside the categories: each becomes ids too, see `ColumnIds`.
+            Numbers without categories are better taken as `features`, which keep their values.
+        bins: ids of a numeric column, at most.
         label: column with the class of each row; any text, so "007" and "7" are two classes.
+        label_separator: what parts the classes of a row that has several, such as "|". Rows that share one are alike.
+        hierarchy: column of paths such as animal/dog/husky, for graded relevance: the more leading parts two rows
+            share, the more they are alike. It is the label, too, if there is no other.
         split: column saying where a row belongs: train, validation (or valid, val), test (or query), gallery.
             None: the column called "split" if there is one, and without it the classes are parted
             by seed. "": do not look for one.
@@ -72,7 +89,8 @@ def table(
         id: column saying which item a row is; rows of one id never find each other. None: the file for images, so that
             `a.png`, `./a.png` and a link to it are one item; for all else each row is an item.
         group: column such as the camera or the session of each row; rows of one class and group never find each other.
-            None: the column called "group" if there is one. "": do not look for one.
+            None: the column called "group" if there is one, or "sequence" beside is_query. "": do not look for one.
+        weight: column of numbers from 0, how much a row counts in the loss of training. None: each as much.
         delimiter: the character between columns, or comma, semicolon, tab, pipe or space. None: what parts the header,
             see `find_delimiter`.
         image_size, channels, fit: see `fit_image`.
@@ -92,21 +110,27 @@ def table(
             overlap or are too few; an item in two splits; images that cannot be read.
     """
     path = Path(path).expanduser()
-    named = [each for each in (image, text, label, split, query, gallery, id, group) if each]
+    named = [each for each in (image, text, label, hierarchy, split, query, gallery, id, group, weight) if each]
+    named += [*_list_of(features), *_list_of(categorical), *_list_of(numeric)]
     rows_of_file = read_table(path, delimiter, [*named, *INPUTS, "split", "id", "group", *FLAGS])
     header = rows_of_file.header
-    kind, column = _choose_input(header, image, text, features, path)
+    kind, column = _choose_input(header, image, text, features, [*_list_of(categorical), *_list_of(numeric)], path)
     if kind != "texts" and vocabulary_options:
         raise ValueError(f"{', '.join(vocabulary_options)} can only be set for texts, not {kind}")
     split = "split" if split is None and "split" in header else split
-    group = "group" if group is None and "group" in header else group
+    if group is None:
+        usual = ("group", "sequence") if set(FLAGS) <= set(header) else ("group",)
+        group = next((name for name in usual if name in header), None)
     if query is None and gallery is None and set(FLAGS) <= set(header):
         query, gallery = FLAGS
+    if hierarchy and label == "label" and "label" not in header:
+        label = hierarchy
     if skip_unlabeled:
         rows_of_file = _labeled_rows(rows_of_file, label)
-    inputs = rows_of_file.column(column[0], kind.removesuffix("s")) if kind != "features" else []
-    hint = "; fill them in, or leave these rows out with data.skip_unlabeled=true"
-    class_names, labels = np.unique(np.array(rows_of_file.column(label, "label", hint), object), return_inverse=True)
+    inputs = rows_of_file.column(column[0], kind.removesuffix("s")) if kind in ("images", "texts") else []
+    class_names, labels, levels = read_labels(
+        rows_of_file, label, separator=label_separator, hierarchy=hierarchy or None
+    )
 
     given = rows_by_word(rows_of_file.column(split, "split"), path) if split else {}
     if query or gallery:
@@ -125,13 +149,25 @@ def table(
     if missing:
         raise ValueError(f"{path}: column {split!r} has no {' and no '.join(missing)} rows")
 
-    groups = rows_of_file.column(group, "group") if group else None
-    common: dict[str, Any] = {"groups": groups, "unseen_classes": unseen_classes}
+    common: dict[str, Any] = {"levels": levels, "unseen_classes": unseen_classes}
+    common["groups"] = rows_of_file.column(group, "group") if group else None
+    common["weights"] = rows_of_file.weights(weight) if weight else None
     common["ids"] = rows_of_file.column(id, "id") if id else [str(number) for number in rows_of_file.numbers]
     if kind == "features":
         values = np.concatenate([rows_of_file.numeric(name, "features") for name in column], axis=1)
         captions = [f"row {key}" for key in common["ids"]]
         return image_source(path.stem, class_names, values, labels, captions, rows, kind=kind, **common)
+    if kind == "ids":
+        cells: dict[str, Any] = {name: rows_of_file.cells(name, "categorical") for name in _list_of(categorical)}
+        numbers = {name: rows_of_file.numbers_or_nan(name, "numeric") for name in _list_of(numeric)}
+        columns = ColumnIds.from_rows(cells, numbers, rows["train"], bins)
+        values = columns.encode(cells | numbers)
+        words = [rows_of_file.cells(name, "numeric") for name in column]
+        captions = [_caption(column, row) for row in zip(*words, strict=True)]
+        contents = [hashlib.blake2b(repr(row).encode(), digest_size=8).hexdigest() for row in zip(*words, strict=True)]
+        # That many rows have the same few categories is no mistake.
+        common |= {"kind": kind, "columns": columns, "contents": contents, "warn_about_copies": False}
+        return image_source(path.stem, class_names, values, labels, captions, rows, **common)
     if kind == "texts":
         return text_source(path.stem, class_names, inputs, labels, rows, **common, **vocabulary_options)
     paths = [_path_of(path.parent, name) for name in inputs]
@@ -171,19 +207,30 @@ def _path_of(folder: Path, name: str) -> Path:
     return folder / PureWindowsPath(name).as_posix() if "\\" in name and not os.path.exists(path) else path
 
 
-def _choose_input(header, image, text, features, path) -> tuple[str, list[str]]:
-    """What the items are ("images", "texts" or "features"), and the names of their columns."""
-    asked = {"images": image, "texts": text, "features": features}
-    named = {kind: name for kind, name in asked.items() if name}
+def _list_of(names: str | Sequence[str] | None) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
+
+
+def _caption(names, cells) -> str:
+    return ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=True) if cell)
+
+
+def _choose_input(header, image, text, features, ids, path) -> tuple[str, list[str]]:
+    """What the items are ("images", "texts", "ids" or "features"), and the names of their columns."""
+    asked = {"images": image, "texts": text, "features": features, "ids": ids}
+    named = {kind: _list_of(name) for kind, name in asked.items() if name}
     if len(named) > 1:
-        raise ValueError(f"give one of image, text and features, got columns for {' and '.join(named)}")
-    for kind, name in named.items():
-        return kind, [name] if isinstance(name, str) else list(name)
+        raise ValueError(
+            f"give one of image, text, features, and categorical with numeric; got columns for {' and '.join(named)}"
+        )
+    for kind, columns in named.items():
+        return kind, columns
     found = [name for name in INPUTS if name in header]
     if len(found) != 1:
         have = f"columns {' and '.join(found)}" if found else f"no column {', '.join(list(INPUTS)[:-1])} or features"
         raise ValueError(
-            f"{path} has {have}: say which to take with image=COLUMN, text=COLUMN or features=[COLUMN,...]; "
+            f"{path} has {have}: say which to take with image=COLUMN, text=COLUMN, features=[COLUMN,...] or "
+            f"categorical=[COLUMN,...]; "
             f"its columns are {', '.join(header)}"
         )
     return INPUTS[found[0]], found

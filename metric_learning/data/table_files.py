@@ -84,6 +84,40 @@ class Table:
             )
         return values
 
+    def numbers_or_nan(self, name: str, argument: str) -> np.ndarray:
+        """A column of numbers as float64 [n], NaN where a cell is empty.
+
+        Raises:
+            ValueError: there is none, or a cell that is neither empty nor one finite number.
+        """
+        found, wrong = [], []
+        for number, cell in zip(self.numbers, self.cells(name, argument), strict=True):
+            values = _numbers_in(cell) if cell else [float("nan")]
+            if values is None or len(values) != 1 or (cell and not np.isfinite(values[0])):
+                wrong.append(number)
+            else:
+                found.append(values[0])
+        if wrong:
+            raise ValueError(
+                f"{self.path}: column {name!r} must hold finite numbers or nothing, and does not in "
+                f"{_rows_in_words(wrong)}"
+            )
+        return np.array(found, np.float64)
+
+    def weights(self, name: str) -> np.ndarray:
+        """A column of numbers of at least 0 as float32 [n].
+
+        Raises:
+            ValueError: there is none, or a cell that is something else.
+        """
+        values = self.numeric(name, "weight")
+        wrong = [number for number, found in zip(self.numbers, values, strict=True) if len(found) > 1 or found[0] < 0]
+        if wrong:
+            raise ValueError(
+                f"{self.path}: {name!r} must hold weights of at least 0, not so in {_rows_in_words(wrong)}"
+            )
+        return values[:, 0]
+
     def with_cells_in(self, name: str, argument: str) -> Table:
         """The rows that have something in a column."""
         kept = [row for row, cell in enumerate(self.cells(name, argument)) if cell]

@@ -1,6 +1,7 @@
 """What a run learns from: the classes of its training items, or each item for itself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from metric_learning.data.augmentation import check_fits
 from metric_learning.data.source import DataSource
@@ -24,7 +25,10 @@ def what_to_learn(source: DataSource, labels: str, augment: Augmentation | None)
     """
     check_fits(augment, source)
     if labels == "classes":
-        return source.train, source.names_of(source.train)
+        train = source.train
+        if train.labels.ndim == 2:  # a column for each class that there is to learn
+            train = replace(train, labels=train.labels[:, train.classes])
+        return train, source.names_of(source.train)
     if labels != "items":
         raise ValueError(f"labels must be classes or items; got {labels!r}")
     if augment is None:

@@ -11,6 +11,7 @@ def mlp(
     input_shape: Sequence[int],
     *,
     vocabulary_size: int | None = None,
+    column_sizes: Sequence[int] | None = None,
     hidden: Sequence[int] = (),
     dropout: float = 0.0,
     embedding_dim: int = 128,
@@ -21,7 +22,7 @@ def mlp(
 
     Args:
         input_shape: (F,), the width of the features.
-        vocabulary_size: None; texts have one, and need the encoder `embedding`.
+        vocabulary_size, column_sizes: None; texts and categories have them, and need the encoder `embedding`.
         hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`.
 
     Returns:
@@ -30,7 +31,7 @@ def mlp(
     Raises:
         ValueError: inputs that are no features; an option out of range.
     """
-    if vocabulary_size is not None or len(input_shape) != 1:
+    if vocabulary_size is not None or column_sizes is not None or len(input_shape) != 1:
         raise ValueError(
             f"encoder=mlp takes features; got inputs of shape {tuple(input_shape)}. "
             "For images use encoder=cnn or encoder=pretrained, for texts and ids encoder=embedding"

@@ -41,10 +41,13 @@ def compile_block(
     if labels.ndim == 1:  # classes numbered from 0 without gaps, as losses that learn a vector per class need them
         labels = np.unique(labels, return_inverse=True)[1]
 
-    def update(inputs, labels, randoms):
+    weights = getattr(split, "weights", None)
+    targets = [labels] if weights is None else [labels, weights]  # by row
+
+    def update(inputs, randoms, *targets):
         if augment is not None:
             inputs = augment(inputs, randoms)
-        return learner.update(inputs, labels)
+        return learner.update(inputs, *targets)
 
     with strategy.scope():
         replicas_meet = tf.distribute.has_strategy()
@@ -53,8 +56,8 @@ def compile_block(
         xla.check_compiles(
             update,
             tf.TensorSpec([plan.batch_size, *split.inputs.shape[1:]], split.inputs.dtype),
-            tf.TensorSpec([plan.batch_size, *labels.shape[1:]], labels.dtype),
             tf.TensorSpec([plan.batch_size, num_randoms], tf.float32),
+            *(tf.TensorSpec([plan.batch_size, *rows.shape[1:]], rows.dtype) for rows in targets),
         )
 
     @tf.autograph.experimental.do_not_convert
@@ -63,24 +66,24 @@ def compile_block(
         randoms = tf.random.stateless_uniform([plan.batch_size, num_randoms], [plan.seed, step], alg="philox")
         own = plan.batch_size // replicas
         first = tf.distribute.get_replica_context().replica_id_in_sync_group * own
-        inputs, labels = own_items(first, own)
-        return update(inputs, labels, randoms[first : first + own])
+        inputs, *targets = own_items(first, own)
+        return update(inputs, randoms[first : first + own], *targets)
 
     make = _block_in_memory if in_memory(split.inputs) else _block_of_reads
-    return make(strategy, replica_step, split.inputs, labels, plan)
+    return make(strategy, replica_step, [split.inputs, *targets], plan)
 
 
-def _block_in_memory(strategy, replica_step, inputs, labels, plan):
+def _block_in_memory(strategy, replica_step, columns, plan):
     # In host memory, however large: only a batch at a time goes to an accelerator.
     with tf.device("CPU:0"):
-        all_inputs, all_labels = tf.constant(inputs), tf.constant(labels)
+        columns = [tf.constant(column) for column in columns]
 
     @tf.autograph.experimental.do_not_convert
     def step_of(indices, step):
         def gather(first, count):
             with tf.device("CPU:0"):
                 rows = indices[first : first + count]
-                return tf.gather(all_inputs, rows), tf.gather(all_labels, rows)
+                return [tf.gather(column, rows) for column in columns]
 
         return replica_step(gather, step)
 
@@ -104,7 +107,7 @@ def _block_in_memory(strategy, replica_step, inputs, labels, plan):
     ]
 
 
-def _block_of_reads(strategy, replica_step, inputs, labels, plan):
+def _block_of_reads(strategy, replica_step, columns, plan):
     local = []  # the replicas of this process, by their place in the batch
 
     def note(context):
@@ -114,16 +117,16 @@ def _block_of_reads(strategy, replica_step, inputs, labels, plan):
     strategy.experimental_distribute_values_from_function(note)
 
     def read(step):
-        """Inputs and labels of a step for each replica of this process."""
+        """Inputs, labels and weights of a step for each replica of this process."""
         shares = plan.batch(step).reshape(strategy.num_replicas_in_sync, -1)[local]
-        items = inputs[shares.reshape(-1)]
-        return items.reshape(*shares.shape, *items.shape[1:]), labels[shares]
+        found = [column[shares.reshape(-1)] for column in columns]
+        return [rows.reshape(*shares.shape, *rows.shape[1:]) for rows in found]
 
     @tf.function(autograph=False)
-    def one_step(items, labels, step):
+    def one_step(step, *batch):
         results = strategy.run(
-            lambda items, labels, step: replica_step(lambda first, count: (items, labels), step),
-            args=(items, labels, step),
+            lambda step, *batch: replica_step(lambda first, count: batch, step),
+            args=(step, *batch),
         )
         return [strategy.experimental_local_results(result)[0] for result in results]
 
@@ -142,7 +145,7 @@ def _block_of_reads(strategy, replica_step, inputs, labels, plan):
             ahead = read_ahead(read, np.iinfo(np.int32).max, first=first_step)
         results = []
         for step, batch in zip(range(first_step, first_step + len(indices)), ahead, strict=False):
-            results.append(one_step(*map(on_replicas, batch), tf.constant(step, tf.int32)))
+            results.append(one_step(tf.constant(step, tf.int32), *map(on_replicas, batch)))
         next_step = first_step + len(indices)
         return [np.array([float(value) for value in values], np.float32) for values in zip(*results, strict=True)]
 

@@ -101,7 +101,7 @@ def test_single_queries_with_a_gallery_are_not_lone():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "sounds"}, "kind must be one of images, texts, features, got 'sounds'"),
+        ({"kind": "sounds"}, "kind must be one of images, texts, ids, features, got 'sounds'"),
         ({"test": image_split([])}, "test split of 'pets' is empty"),
         ({"test": image_split([4, 4], (8, 8, 3))}, r"test split .* shape \(4, 5, 3\)"),
         ({"test": text_split([4, 4])}, "test split .* must hold images"),

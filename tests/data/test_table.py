@@ -193,7 +193,7 @@ def test_seen_classes_lend_validation_a_share_of_each(tmp_path):
         (
             ("text", "label"),
             {"image": "text", "text": "text"},
-            "one of image, text and features, got",
+            "one of image, text, features, and categorical with numeric; got",
         ),
         (("text", "text"), {}, "column names must be unique"),
         (("image", "label"), {"length": 5}, "length can only be set for texts"),

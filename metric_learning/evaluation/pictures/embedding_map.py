@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from metric_learning.evaluation.pictures import canvas
+from metric_learning.labels import rarest_class
 from metric_learning.types import Items
 
 _SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
@@ -32,8 +33,8 @@ def embedding_map(
 
     Args:
         path: of the PNG.
-        split: anything with `inputs`, `labels` and `captions`; uint8 [n, h, w, c] inputs are drawn
-            as images.
+        split: anything with `inputs`, `labels` and `captions`; a row of several classes counts for its rarest. uint8
+            [n, h, w, c] inputs are drawn as images.
         embeddings: [n, D] of the split.
         class_names: name of each label; the caption of a class's first item when None.
         distance: rows are normalized first for "cosine".
@@ -46,9 +47,10 @@ def embedding_map(
     Reference:
         van der Maaten, Hinton, "Visualizing Data using t-SNE", JMLR 2008.
     """
-    labels = np.asarray(split.labels)
+    labels = rarest_class(split.labels)
     shown = whole_classes(labels, limit)
     points = plane(np.asarray(embeddings, np.float32)[shown], distance)
+    num_classes = len(np.unique(labels))
     labels = labels[shown]
     present = np.unique(labels)
     is_image = len(split.inputs.shape) == 4
@@ -59,7 +61,7 @@ def embedding_map(
         figure,
         title,
         f"t-SNE of {len(shown):,} of {len(split.labels):,} embeddings, {len(present):,} of "
-        f"{len(np.unique(split.labels)):,} classes.  Near means alike; directions mean nothing.  "
+        f"{num_classes:,} classes.  Near means alike; directions mean nothing.  "
         + ("Images are moved to a free cell nearby." if is_image else "Classes share 20 colors."),
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.pictures import canvas
+from metric_learning.labels import are_alike, label_array, rarest_class
 
 _PAIRS, _BLOCK, _BINS = 200_000, 20_000, 120
 
@@ -28,7 +29,7 @@ def distance_histograms(
     Args:
         path: of the PNG.
         embeddings: [n, D].
-        labels: [n] integers.
+        labels: [n] integers, or [n, C] of several classes a row.
         ids: [n] integers or strings, which item each row is; rows of one item are no pair. None: each its own.
         distance: a name of `metric_learning.distances`.
         untrained_embeddings: [n, D'] of the same items before training, drawn above for comparison.
@@ -43,7 +44,10 @@ def distance_histograms(
     panels = [("Trained", embeddings)]
     if untrained_embeddings is not None:
         panels.insert(0, ("Untrained", untrained_embeddings))
-    positives, negatives = sample_pairs(np.asarray(labels))
+    labels = label_array(labels)
+    positives, negatives = sample_pairs(rarest_class(labels))
+    if labels.ndim == 2:
+        negatives = negatives[~are_alike(labels[negatives[:, 0]] > 0, labels[negatives[:, 1]] > 0)]
     if ids is not None:
         (ids,) = numbered("ids", ids)
         positives, negatives = (pairs[ids[pairs[:, 0]] != ids[pairs[:, 1]]] for pairs in (positives, negatives))

@@ -8,6 +8,7 @@ import numpy as np
 
 from metric_learning.evaluation.pictures import canvas
 from metric_learning.evaluation.search import Neighbors
+from metric_learning.labels import are_alike, class_words
 from metric_learning.types import Items
 
 _TILE, _GAP, _CAPTION, _NAMES = 88, 12, 28, 190  # pixels
@@ -95,11 +96,13 @@ def neighbor_gallery(
         _draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
         for rank, found in enumerate(neighbors.indices[row]):
             x = first + rank * (_TILE + _GAP)
-            if gallery.labels[found] == split.labels[row]:
+            if are_alike(gallery.labels[found], split.labels[row]):
                 _draw_tile(axes, gallery.inputs[found], x, y, canvas.RIGHT)
             else:
                 _draw_tile(axes, gallery.inputs[found], x, y, canvas.WRONG)
-                name = gallery.captions[found] if class_names is None else class_names[gallery.labels[found]]
+                name = (
+                    gallery.captions[found] if class_names is None else class_words(gallery.labels[found], class_names)
+                )
                 for line, text in enumerate(canvas.legible_lines(name, 18, 2)):
                     at = y + _TILE + 10 + 11 * line
                     canvas.write(axes, x + _TILE / 2, at, text, size=7, ha="center", color=canvas.WRONG)
@@ -148,7 +151,7 @@ def neighbor_table(
     for row in spread_queries(average_precision, num_queries):
         answers = [
             (
-                bool(gallery.labels[found] == split.labels[row]),
+                bool(are_alike(gallery.labels[found], split.labels[row])),
                 float(distance),
                 gallery.captions[found],
                 gallery.labels[found],
@@ -158,7 +161,7 @@ def neighbor_table(
         cards.append((split.captions[row], split.labels[row], float(average_precision[row]), answers))
 
     def name(label):
-        return str(label) if class_names is None else class_names[label]
+        return str(label) if class_names is None else class_words(label, class_names)
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
