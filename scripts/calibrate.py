@@ -45,6 +45,8 @@ def main(arguments):
     for name in RATES:
         value, low, high = found.rates[name]
         print(f"{name:<11}{value:>8.3f} ({low:.3f} to {high:.3f}){on_test[name]:>9.3f}")
+    if found.target in ("precision", "best_f1") and found.rates["far"][0] > 0.5:
+        print("more than half of the queries match when nothing of their class is there; far=0.1 asks for less")
     title = f"{source.name} validation, {folder.name}"
     print(threshold_curves(folder / "report" / "thresholds.png", found, distance=encoder.distance, title=title))
 

@@ -65,7 +65,7 @@ def test_files_of_a_run_are_utf_8_on_any_machine(tmp_path):
         "import os, runpy, sys; part = runpy.run_path(sys.argv[1]); os.chdir(sys.argv[2]);"
         "part['write_whole']('a.txt', '\\u732b'); part['write_json']('a.json', ['\\u732b'])"
     )
-    command = [sys.executable, "-c", program, ROOT / "metric_learning/run_folder.py", tmp_path]
+    command = [sys.executable, "-c", program, ROOT / "metric_learning/whole_files.py", tmp_path]
     subprocess.run(command, env=NO_UTF8, check=True)
     assert (tmp_path / "a.txt").read_bytes() == "猫".encode()
     write_json(tmp_path / "b.json", ["猫"])

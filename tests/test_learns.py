@@ -50,9 +50,8 @@ ADVICE = {
     "sigmoid": {"bias": 20.0},
     "margin": {"boundary": -0.5},
 }
-# A companion of other losses, alone least where all rows are equal, and one that learns the hundreds of classes of the
-# emoji but not twelve of them in so few steps: docs/losses.md says so of both.
-DO_NOT_LEARN = {"intra_pair_variance", "manifold"}
+# A companion of other losses, alone least where all rows are equal, as docs/losses.md says.
+DO_NOT_LEARN = {"intra_pair_variance"}
 # Miners of the hardest tuples, which pull nearly equal rows together but by the Euclidean distance, whose gradient does
 # not fade there: docs/losses.md has them come second, after semi-hard triplets.
 COME_SECOND = {

