@@ -40,8 +40,8 @@ KINDS = {
     **dict.fromkeys(("table", "tags", "text", "trusted", "words_from"), TEXT),
     **dict.fromkeys(("categorical", "hierarchy", "label_separator", "numeric", "weight"), TEXT),  # of tables
 }
-# A number may stand for the list of it, or for what makes it.
-ONE_FOR_ALL = {"image_size": WHOLE, "k": WHOLE, "learning_rate": ABOVE_0}
+# One may stand for the list of it, or for what makes it.
+ONE_FOR_ALL = {"image_size": WHOLE, "k": WHOLE, "learning_rate": ABOVE_0, "categorical": TEXT, "numeric": TEXT}
 MAY_BE_NULL = {*KINDS, "augmentation", "class_penalty", "miner", "penalty", "weights"}
 
 # Code that a configuration may name: what this project exports to be configured, and Keras' and TensorFlow's parts that

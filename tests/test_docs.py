@@ -8,8 +8,11 @@ import sys
 
 import hydra
 import pytest
+from omegaconf import OmegaConf
 
+from metric_learning.answers import shipped
 from metric_learning.evaluation.choice import NAMES
+from metric_learning.settings import check_settings
 
 ROOT = pathlib.Path(__file__).parent.parent
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -46,7 +49,8 @@ def commands_in(document):
 def test_its_commands_compose(words):
     overrides = [word for word in words if word != "-m"]
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        hydra.compose("config", overrides)
+        given = hydra.compose("config", overrides)
+        check_settings(*(OmegaConf.to_container(cfg, resolve=True) for cfg in (given, shipped(overrides))))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
