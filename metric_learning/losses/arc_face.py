@@ -42,8 +42,8 @@ class ArcFace(ClassLoss):
     Example:
         >>> loss = ArcFace(margin=0.5, scale=2.0, num_classes=2, embedding_dim=2)
         >>> _ = loss.layers[0].vectors.assign([[1.0, 0.0], [0.0, 5.0]])
-        >>> round(float(loss([0], [[3.0, 0.0]])), 2)  # -log(e^(2 cos .5) / (e^(2 cos .5) + 1))
-        0.16
+        >>> round(float(loss([0], [[4.0, 3.0]])), 4)  # of angles acos .8 + .5 and acos .6
+        0.8959
 
     Reference: Deng, Guo, Xue, Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019,
     eq. 3, https://arxiv.org/abs/1801.07698.

@@ -36,8 +36,8 @@ class SubCenterArcFace(ClassLoss):
     Example:
         >>> loss = SubCenterArcFace(margin=0.5, scale=2.0, vectors_per_class=2, num_classes=2, embedding_dim=2)
         >>> _ = loss.layers[0].vectors.assign([[-1.0, 0.0], [1.0, 0.0], [0.0, 5.0], [0.0, -5.0]])
-        >>> round(float(loss([0], [[3.0, 0.0]])), 2)  # as with the vectors [1, 0] and [0, 5]
-        0.16
+        >>> round(float(loss([0], [[4.0, 3.0]])), 4)  # as with the vectors [1, 0] and [0, 5]
+        0.8959
 
     Reference: Deng, Guo, Liu, Gong, Zafeiriou, "Sub-center ArcFace: Boosting Face Recognition by Large-scale Noisy Web
     Faces", ECCV 2020, https://doi.org/10.1007/978-3-030-58621-8_43.
