@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from metric_learning.data import Vocabulary
+from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.images import refuse_or_warn
-from metric_learning.data.raw_items import features_of, images_of, is_path, texts_of
+from metric_learning.data.raw_items import features_of, ids_of, images_of, is_path, texts_of
 from metric_learning.distances import check_distance, pairwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
@@ -26,7 +27,7 @@ from metric_learning.evaluation.names import numbered
 from metric_learning.index import Index
 from metric_learning.whole_files import write_json
 
-VOCABULARY = "vocabulary.json"
+VOCABULARY, COLUMNS = "vocabulary.json", "columns.json"
 THRESHOLDS = "thresholds.json"
 Item = Any  # of images: a path, bytes, a PIL image, an array; of texts: a string; of features: a row of numbers
 
@@ -66,7 +67,8 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
     takes_texts = keras.backend.standardize_dtype(model.inputs[0].dtype) == "string"  # and has its own tokenizer
     has_vocabulary = about["kind"] == "texts" and not takes_texts
     vocabulary = Vocabulary.load(folder / VOCABULARY) if has_vocabulary else None
-    return Encoder(folder, model, about, vocabulary, hashed)
+    columns = ColumnIds.load(folder / COLUMNS) if about["kind"] == "ids" else None
+    return Encoder(folder, model, about, vocabulary or columns, hashed)
 
 
 class Encoder:
@@ -75,7 +77,7 @@ class Encoder:
     Attributes:
         folder: where it was loaded from.
         model: the `keras.Model` from inputs to [B, D].
-        kind: "images", "texts" or "features".
+        kind: "images", "texts", "ids" or "features".
         input_shape: of one item, as the model takes it.
         distance: see `metric_learning.distances`.
         embedding_dim: D.
@@ -86,7 +88,12 @@ class Encoder:
     """
 
     def __init__(
-        self, folder: Path, model: keras.Model, about: dict[str, Any], vocabulary: Vocabulary | None, fingerprint: str
+        self,
+        folder: Path,
+        model: keras.Model,
+        about: dict[str, Any],
+        vocabulary: Vocabulary | ColumnIds | None,
+        fingerprint: str,
     ) -> None:
         check_distance(about["distance"])
         self.folder = folder
@@ -119,7 +126,8 @@ class Encoder:
 
         Args:
             items: a sequence of items, or one alone. Images: paths, bytes of a file, PIL images, uint8 arrays [h, w, c]
-                or [h, w] of any size, or one array [n, h, w, c]. Texts: strings. Features: [n, F] numbers.
+                or [h, w] of any size, or one array [n, h, w, c]. Texts: strings. Ids: rows of a table, as
+                {column: cell}. Features: [n, F] numbers.
             skip_unreadable: of images that cannot be read, give rows of NaN and a warning, rather than raise.
             batch_size, memory: see `metric_learning.evaluation.embed`.
             progress: shows a bar on stderr once it has taken a second.
@@ -139,7 +147,9 @@ class Encoder:
             inputs: Any = images_of(many, self.input_shape, self._fit, problems)
         elif self.kind == "texts":
             texts = texts_of(many)
-            inputs = np.array(texts) if self._vocabulary is None else self._vocabulary.encode(texts)
+            inputs = self._vocabulary.encode(texts) if isinstance(self._vocabulary, Vocabulary) else np.array(texts)
+        elif isinstance(self._vocabulary, ColumnIds):
+            inputs = ids_of(many, self._vocabulary)
         else:
             inputs = features_of(many, self.input_shape[0])
         found = embed(self.model, inputs, batch_size, progress=progress, memory=memory)
@@ -230,7 +240,7 @@ class Encoder:
         return self.embed(items, skip_unreadable=skip_unreadable)
 
     def _as_sequence(self, items):
-        if isinstance(items, str | bytes | os.PathLike | Image.Image):
+        if isinstance(items, str | bytes | os.PathLike | Image.Image | Mapping):
             return [items]
         axes = {"images": 3, "features": 1}.get(self.kind)  # of one item
         if isinstance(items, np.ndarray) and items.dtype != object and items.ndim == axes:

@@ -113,6 +113,25 @@ def test_an_encoder_with_its_own_tokenizer_is_given_texts(of_texts, tmp_path):
     np.testing.assert_allclose(encoder.embed(list(source.test.captions)), expected, atol=1e-6)
 
 
+def test_rows_of_a_table_are_embedded_as_the_run_does(tmp_path):
+    keras.utils.set_random_seed(0)
+    rows = [{"brand": f"b{i % 5}", "price": str(i % 7), "label": WORDS[i % 8]} for i in range(40)]
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines), encoding="utf-8")
+    source = table(tmp_path / "rows.csv", categorical=["brand"], numeric=["price"])
+    model = embedding(source.input_shape, vocabulary_size=None, column_sizes=source.column_sizes, embedding_dim=5)
+    encoder = metric_learning.load(leave(tmp_path / "run", model, source))
+    items = [rows[int(id) - 1] for id in source.test.ids]
+    np.testing.assert_allclose(encoder.embed(items), embed(model, source.test.inputs), atol=1e-6)
+    np.testing.assert_allclose(encoder.embed(items[0]), encoder.embed(items[:1]), atol=1e-6)
+    unknown = embed(model, np.zeros((1, 2), np.int32))
+    np.testing.assert_allclose(encoder.embed([{"brand": "none such", "price": None}]), unknown, atol=1e-6)
+    with pytest.raises(ValueError, match="takes rows as {column: cell} of brand, price; item 0 is of type list"):
+        encoder.embed([[1, 2]])
+    with pytest.raises(ValueError, match="column price must hold numbers: .*'cheap'"):
+        encoder.embed([{"brand": "b1", "price": "cheap"}])
+
+
 def test_features_are_embedded_as_the_run_does(of_features):
     folder, model, source = of_features
     encoder = metric_learning.load(folder)

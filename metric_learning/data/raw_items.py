@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.features import arrays_of
 from metric_learning.data.image_folder import images_below
 from metric_learning.data.images import check_image_options, fit_image, read_image
 from metric_learning.data.items import printable
 from metric_learning.data.random_access import RandomAccess
+from metric_learning.data.table_files import read_table
 
 
 def images_of(
@@ -81,13 +83,39 @@ def features_of(items: Any, length: int) -> np.ndarray:
     return rows
 
 
+def ids_of(items: Sequence[Any], columns: ColumnIds) -> np.ndarray:
+    """int32 [n, columns] of rows of a table, by the vocabularies of the run.
+
+    Args:
+        items: mappings from the names of columns to cells; what is missing, None or "" is unknown.
+        columns: of the run.
+
+    Raises:
+        ValueError: an item is no mapping, or has a text where there were numbers.
+    """
+    for i, item in enumerate(items):
+        if not isinstance(item, Mapping):
+            raise ValueError(
+                f"this encoder takes rows as {{column: cell}} of {', '.join(columns.names)}; item {i} is of type "
+                f"{type(item).__name__}"
+            )
+    cells: dict[str, Any] = {}
+    for name, edges in zip(columns.names, columns.edges, strict=True):
+        words = ["" if item.get(name) is None else str(item[name]).strip() for item in items]
+        try:
+            cells[name] = words if edges is None else np.array([float(word or "nan") for word in words])
+        except ValueError as error:
+            raise ValueError(f"column {name} must hold numbers: {error}") from None
+    return columns.encode(cells)
+
+
 def items_in(what: str | Path, kind: str) -> tuple[Any, list[str], list[str] | None]:
     """The items that a person names on a command line.
 
     Args:
-        what: of images a folder or a file; of texts a .txt file with a text in each line, or a text; of features a .npy
-            file of [n, F], or a .npz file as `features` reads it.
-        kind: "images", "texts" or "features".
+        what: of ids a table; of images a folder or a file; of texts a .txt file with a text in each line, or a text;
+            of features a .npy file of [n, F], or a .npz file as `features` reads it.
+        kind: "images", "texts", "ids" or "features".
 
     Returns:
         (items, names, labels): what an `Encoder` embeds, a name for each, and the names of their folders below `what`
@@ -105,6 +133,10 @@ def items_in(what: str | Path, kind: str) -> tuple[Any, list[str], list[str] | N
         if not texts:
             raise ValueError(f"{what} has no text in it")
         return texts, texts, None
+    if kind == "ids":
+        found = read_table(path)
+        cells = [dict(zip(found.header, row, strict=True)) for row in found.rows]
+        return cells, [str(number) for number in found.numbers], None
     if kind == "features":
         if path.suffix not in (".npy", ".npz") or not path.is_file():
             raise ValueError(f"expected a .npy or .npz file of features; got {what}")
