@@ -37,8 +37,9 @@ def experiment(cfg, folder, resume):
     from metric_learning.distances import check_same_distance
     from metric_learning.encoder_files import describe_encoder
     from metric_learning.encoders.custom import asked_for
-    from metric_learning.evaluation import check_objective, report_run, scores_by_column, scores_of_run, scores_table
+    from metric_learning.evaluation import check_objective
     from metric_learning.penalties import penalize_weights, penalized
+    from metric_learning.report import report_run, scores_by_column, scores_of_run, scores_table
     from metric_learning.run_folder import environment
     from metric_learning.tokenized import what_trains
     from metric_learning.tracking import NoTracking

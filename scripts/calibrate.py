@@ -28,7 +28,7 @@ def main(arguments):
 
     import metric_learning
     from metric_learning.evaluation import embed, nearest_of_all, rates_at
-    from metric_learning.evaluation.pictures import threshold_curves
+    from metric_learning.report.pictures import threshold_curves
     from metric_learning.tokenized import tokenized
 
     folder = pathlib.Path(settings.run)

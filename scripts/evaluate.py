@@ -60,7 +60,7 @@ def judge_again(options):
     """The evaluation of a run, as it was or with other settings."""
     folder, cfg = run_of(options)
     from metric_learning import command_line
-    from metric_learning.evaluation import scores_by_column, scores_table
+    from metric_learning.report import scores_by_column, scores_table
 
     judge, encoder = command_line.build(settings(cfg.evaluation, options.evaluation)), encoder_of(folder, cfg)
     source = command_line.build(cfg.data)
@@ -205,7 +205,7 @@ def spelled(source, vocabulary):
 
 
 def finish(judged, options):
-    from metric_learning.evaluation import scores_table
+    from metric_learning.report import scores_table
 
     evaluation, drawn = judged
     bounds = evaluation.intervals(over=drawn)

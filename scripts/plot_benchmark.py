@@ -12,7 +12,7 @@ import sys
 
 from matplotlib.lines import Line2D
 
-from metric_learning.evaluation.pictures import canvas
+from metric_learning.report.pictures import canvas
 
 FAMILIES = {
     "tuples": "pairs and tuples",

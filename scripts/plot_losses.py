@@ -18,8 +18,8 @@ import metric_learning  # noqa: F401  isort: skip  TensorFlow, without its noise
 import tensorflow as tf
 from PIL import Image
 
-from metric_learning.evaluation.pictures import canvas
 from metric_learning.losses.class_loss import ClassLoss
+from metric_learning.report.pictures import canvas
 from metric_learning.steps import at_step
 
 CONF = pathlib.Path(__file__).resolve().parent.parent / "conf"

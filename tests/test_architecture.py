@@ -66,6 +66,7 @@ MAY_IMPORT = {
         "metric_learning.encoders",
         "metric_learning.frozen_features",
     },
+    "metric_learning.report": FLOOR_1 | {"metric_learning.evaluation"},
     "metric_learning.tracking": FLOOR_1,
     "metric_learning.index": FLOOR_1 | {"metric_learning.data", "metric_learning.evaluation"},
     "metric_learning.encoder_files": FLOOR_1,

@@ -1,4 +1,4 @@
-"""Judging embeddings: exact search, retrieval metrics, and the pictures of a run's report."""
+"""Judging embeddings: exact search, retrieval metrics, intervals, and thresholds."""
 
 from metric_learning.evaluation.calibration import Calibration as Calibration
 from metric_learning.evaluation.calibration import calibrate as calibrate
@@ -9,11 +9,6 @@ from metric_learning.evaluation.evaluate import Evaluation as Evaluation
 from metric_learning.evaluation.evaluate import evaluate as evaluate
 from metric_learning.evaluation.judge import Judge as Judge
 from metric_learning.evaluation.judge import check_objective as check_objective
-from metric_learning.evaluation.report import report_run as report_run
-from metric_learning.evaluation.report import scores_by_column as scores_by_column
-from metric_learning.evaluation.report import scores_of_run as scores_of_run
-from metric_learning.evaluation.report import scores_table as scores_table
-from metric_learning.evaluation.report import write_report as write_report
 from metric_learning.evaluation.rerank import expand_queries as expand_queries
 from metric_learning.evaluation.rerank import k_reciprocal as k_reciprocal
 from metric_learning.evaluation.search import Neighbors as Neighbors

@@ -5,7 +5,7 @@ import pytest
 
 from metric_learning.evaluation import calibrate, nearest_of_all, rates_at
 from metric_learning.evaluation.calibration import Nearest, bound, design_effect, summary
-from metric_learning.evaluation.pictures import threshold_curves
+from metric_learning.report.pictures import threshold_curves
 
 
 def planted(rng, classes, per_class):

@@ -8,7 +8,7 @@ import pytest
 
 from metric_learning.data import Split
 from metric_learning.evaluation import Judge
-from metric_learning.evaluation.pictures import histograms
+from metric_learning.report.pictures import histograms
 
 
 @pytest.fixture

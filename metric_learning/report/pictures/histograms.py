@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metric_learning.evaluation.names import numbered
-from metric_learning.evaluation.pictures import canvas
 from metric_learning.labels import are_alike, label_array, rarest_class
+from metric_learning.report.pictures import canvas
 
 _PAIRS, _BLOCK, _BINS = 200_000, 20_000, 120
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
-from metric_learning.evaluation.pictures import canvas
 from metric_learning.labels import rarest_class
+from metric_learning.report.pictures import canvas
 from metric_learning.types import Items
 
 _SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metric_learning.evaluation.pictures import canvas
+from metric_learning.report.pictures import canvas
 
 _COLORS = (canvas.BLUE, canvas.ORANGE, "#7b519d", "#1a8f4c")
 # The scores that people compare; more curves than these cannot be told apart.

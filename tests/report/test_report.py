@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metric_learning.evaluation import evaluate, scores_table, write_report
-from metric_learning.evaluation.pictures import neighbor_gallery, neighbor_table
+from metric_learning.evaluation import evaluate
+from metric_learning.report import scores_table, write_report
+from metric_learning.report.pictures import neighbor_gallery, neighbor_table
 
 HISTORY = [
     {"step": step, "train/loss": 1 / step, "train/active_fraction": 0.5, "learning_rate": 0.1 / step}

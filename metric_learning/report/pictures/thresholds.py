@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from metric_learning.evaluation.calibration import Calibration
-from metric_learning.evaluation.pictures import canvas
+from metric_learning.report.pictures import canvas
 
 _CURVES = {
     "precision": (canvas.RIGHT, "solid"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metric_learning.distances import DISTANCES, pairwise
-from metric_learning.evaluation.pictures import (
+from metric_learning.report.pictures import (
     canvas,
     distance_histograms,
     embedding_map,
@@ -14,8 +14,8 @@ from metric_learning.evaluation.pictures import (
     neighbors,
     training_curves,
 )
-from metric_learning.evaluation.pictures.curves import _best, _series, _smoothed
-from metric_learning.evaluation.pictures.embedding_map import _free_cells, plane, whole_classes
+from metric_learning.report.pictures.curves import _best, _series, _smoothed
+from metric_learning.report.pictures.embedding_map import _free_cells, plane, whole_classes
 
 
 def test_queries_are_spread_over_the_ranking():

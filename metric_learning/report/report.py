@@ -1,5 +1,4 @@
-"""What a run leaves for people to look at: the table of scores and the pictures of its `report/`
-folder."""
+"""What a run leaves for people to look at: the pictures of its `report/` folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from metric_learning.evaluation.evaluate import Evaluation
 from metric_learning.evaluation.judge import SplitEvaluation
-from metric_learning.evaluation.pictures import (
+from metric_learning.report.pictures import (
     distance_histograms,
     embedding_map,
     neighbor_gallery,
@@ -17,83 +16,6 @@ from metric_learning.evaluation.pictures import (
     training_curves,
 )
 from metric_learning.types import Items
-
-
-def scores_table(columns: Mapping[str, Mapping[str, float]]) -> str:
-    """The scores of several evaluations side by side, as aligned plain text.
-
-    Args:
-        columns: name -> scores, such as {"untrained": {...}, "validation": {...}, "test": {...}}.
-            Rows are the union of their keys, in order of appearance; integers are counts, a missing
-            score is "-".
-
-    Returns:
-        The table, without a newline at its end.
-
-    Example:
-        >>> untrained, test = {"recall@1": 0.25}, {"recall@1": 0.5812, "queries": 5131}
-        >>> print(scores_table({"untrained": untrained, "test": test}))
-                  untrained    test
-        recall@1     0.2500  0.5812
-        queries           -   5,131
-    """
-    names = list(dict.fromkeys(name for scores in columns.values() for name in scores))
-    rows = [["", *columns]]
-    for name in names:
-        rows.append([name, *(_number(scores.get(name)) for scores in columns.values())])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    )
-
-
-def _number(value):
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.4f}"
-
-
-def scores_by_column(scores: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The scores of a run as `scores_table` takes them.
-
-    Args:
-        scores: as in `metrics.json`: "test/recall@1", "untrained/test/recall@1" and so on, in any order.
-
-    Returns:
-        {"validation, untrained": {...}, "test, untrained": {...}, "validation, trained": {...}, ...}, as far as there
-        are scores.
-    """
-    columns = {}
-    for prefix, state in (("untrained/", "untrained"), ("", "trained")):
-        for split in ("validation", "test"):
-            found = {
-                name.removeprefix(f"{prefix}{split}/"): value
-                for name, value in scores.items()
-                if name.startswith(f"{prefix}{split}/")
-            }
-            if found:
-                columns[f"{split}, {state}"] = found
-    return columns
-
-
-def scores_of_run(
-    best_step: int, trained: Mapping[str, SplitEvaluation], untrained: Mapping[str, SplitEvaluation]
-) -> dict[str, Any]:
-    """All that goes to `metrics.json`: scores by name, and under "intervals" those of the trained encoder by the same
-    names, [low, high] at 95 %.
-
-    Args:
-        best_step: of the checkpoint that was judged.
-        trained, untrained: split name -> `SplitEvaluation`, "validation" and "test".
-    """
-    scores = {"best_step": best_step} | trained["validation"].scores | trained["test"].scores
-    for judged in untrained.values():
-        scores |= {f"untrained/{name}": value for name, value in judged.scores.items()}
-    bounds = trained["validation"].intervals() | trained["test"].intervals()
-    return scores | {"intervals": {name: list(interval) for name, interval in bounds.items()}}
 
 
 def report_run(

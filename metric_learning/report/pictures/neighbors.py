@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from metric_learning.evaluation.pictures import canvas
 from metric_learning.evaluation.search import Neighbors
 from metric_learning.labels import are_alike, class_words
+from metric_learning.report.pictures import canvas
 from metric_learning.types import Items
 
 _TILE, _GAP, _CAPTION, _NAMES = 88, 12, 28, 190  # pixels

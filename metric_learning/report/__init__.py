@@ -1,0 +1,7 @@
+"""What a run leaves for people to look at: its scores as a table, and its pictures."""
+
+from metric_learning.report.report import report_run as report_run
+from metric_learning.report.report import write_report as write_report
+from metric_learning.report.scores import scores_by_column as scores_by_column
+from metric_learning.report.scores import scores_of_run as scores_of_run
+from metric_learning.report.scores import scores_table as scores_table
