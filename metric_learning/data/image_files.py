@@ -191,11 +191,16 @@ def _states(files: Sequence[str]) -> np.ndarray:
     return states
 
 
+def decoder_version() -> bytes:
+    """Other bytes for another decoder: its code here, and the version of Pillow."""
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (decoder, deep_images))
+    return code + PIL.__version__.encode("ascii")
+
+
 def _key(files, states, options) -> str:
     """Another name for other files, other contents, and whatever else would decode to other pixels."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (decoder, deep_images))
-    about = "\0".join([*files, repr(options), PIL.__version__])
-    digest = hashlib.sha256(b"\0".join([code, about.encode("utf-8", "surrogateescape"), states.tobytes()])).hexdigest()
+    about = "\0".join([*files, repr(options)]).encode("utf-8", "surrogateescape")
+    digest = hashlib.sha256(b"\0".join([decoder_version(), about, states.tobytes()])).hexdigest()
     root = Path(os.path.commonpath([min(files), max(files)]))
     size = "x".join(map(str, options["image_size"]))
     return f"{root.name}-{size}-{digest[:16]}"

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from metric_learning.data.images import fit_image
 from metric_learning.data.manual_files import collect_manual_files
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import hold_out_items, hold_out_validation, rows_of_classes, split_classes_by_seed
+from metric_learning.data.tfds_images import read_images
 
 
 def tfds(
@@ -26,7 +25,7 @@ def tfds(
     data_dir: str | Path | None = None,
     manual_dir: str | Path | None = None,
     download: bool = False,
-    image_size: Sequence[int] | None = None,
+    image_size: int | Sequence[int] | None = None,
     unseen_classes: bool = False,
     own_splits: bool = False,
     train_split: str = "train",
@@ -35,6 +34,8 @@ def tfds(
     test_fraction: float = 0.5,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    cache: str = "auto",
+    cache_dir: str | Path | None = None,
     **vocabulary_options: Any,
 ) -> DataSource:
     """A set of TensorFlow Datasets with one image or one text, and one label, per item.
@@ -58,6 +59,7 @@ def tfds(
         validation_items: items held out of training, with `unseen_classes=False`.
         test_fraction, validation_fraction: parts of the classes, with `unseen_classes=True`.
         seed: of the validation items or of the classes.
+        cache, cache_dir: where images are kept, see `read_images`.
         vocabulary_options: for texts, see `Vocabulary.from_texts`.
 
     Raises:
@@ -70,11 +72,14 @@ def tfds(
         if not builder.is_prepared():
             _prepare(library, builder, manual_dir, download)
         keys, kind = _keys_and_kind(library, builder)
-        parts = {split: _read_split(library, builder, split, keys, kind, image_size, splits) for split in splits}
+        _check_splits(builder, splits)
+        if kind == "texts":
+            texts, labels = _read_texts(library, builder, splits, keys)
+        else:
+            images, labels, hashes = read_images(library, builder, splits, keys, image_size, cache, cache_dir)
     class_names = builder.info.features[keys[1]].names
-    labels = np.concatenate([labels for _, labels in parts.values()])
-    ids = [f"{split} {i}" for split, (_, split_labels) in parts.items() for i in range(len(split_labels))]
-    num_train = len(parts[train_split][1])
+    ids = [f"{split} {i}" for split in splits for i in range(builder.info.splits[split].num_examples)]
+    num_train = builder.info.splits[train_split].num_examples
     given = {"train": np.arange(num_train), "test": np.arange(num_train, len(labels))}
     if not unseen_classes:
         held_out = hold_out_items(labels[:num_train], count=validation_items, seed=seed)
@@ -86,13 +91,11 @@ def tfds(
         rows = rows_of_classes(labels, split_classes_by_seed(len(class_names), **fractions, seed=seed))
     options: dict[str, Any] = {"ids": ids, "unseen_classes": unseen_classes}
     if kind == "texts":
-        texts = [text for found, _ in parts.values() for text in found]
         return text_source(builder.name, class_names, texts, labels, rows, **options, **vocabulary_options)
     if vocabulary_options:
         raise ValueError(f"{', '.join(vocabulary_options)} can only be set for texts, and {name} has images")
-    images = np.concatenate([images for images, _ in parts.values()])
     captions = [f"{class_names[label]} ({key})" for label, key in zip(labels.tolist(), ids, strict=True)]
-    return image_source(builder.name, class_names, images, labels, captions, rows, **options)
+    return image_source(builder.name, class_names, images, labels, captions, rows, contents=hashes, **options)
 
 
 @contextlib.contextmanager
@@ -185,34 +188,18 @@ def _keys_and_kind(tfds, builder) -> tuple[tuple[str, str], str]:
     return tuple(keys), kinds[found[0]]
 
 
-def _read_split(tfds, builder, split, keys, kind, image_size, splits) -> tuple[Any, np.ndarray]:
-    """Images uint8 [n, height, width, channels], or a list of texts, and labels int64 [n], in the order on disk."""
-    if split not in builder.info.splits:
+def _check_splits(builder, splits) -> None:
+    missing = [split for split in splits if split not in builder.info.splits]
+    if missing:
         raise ValueError(
             f"{builder.name} must have the splits {' and '.join(splits)}, which data.train_split and data.test_split "
             f"name; it has {', '.join(sorted(builder.info.splits))}"
         )
-    if kind == "texts":
-        items = list(tfds.as_numpy(builder.as_dataset(split=split)))
-        texts = [item[keys[0]].decode("utf-8", "replace") for item in items]
-        return texts, np.array([item[keys[1]] for item in items], np.int64)
-    image_key, label_key = keys
-    shape = builder.info.features[image_key].shape
-    wanted = tfds.decode.PartialDecoding({key: True for key in keys})
-    if image_size is None:
-        if None in shape:
-            raise ValueError(
-                f"the images of {builder.name} have the shape {shape}; "
-                "set image_size=(height, width) to bring them to one"
-            )
-        whole = builder.as_dataset(split=split, batch_size=-1, decoders=wanted)
-        whole = tfds.as_numpy(whole)
-        return whole[image_key], whole[label_key].astype(np.int64)
-    images, labels = [], []
-    channels = shape[-1] or 3
-    for item in tfds.as_numpy(builder.as_dataset(split=split, decoders=wanted)):
-        image = item[image_key]
-        picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-        images.append(fit_image(picture, image_size, channels=channels))
-        labels.append(item[label_key])
-    return np.stack(images), np.array(labels, np.int64)
+
+
+def _read_texts(tfds, builder, splits, keys) -> tuple[list[str], np.ndarray]:
+    """Texts and labels int64 [n] of some splits, one split after the other, in the order of their files."""
+    in_order = tfds.ReadConfig(interleave_cycle_length=1)
+    items = [item for split in splits for item in tfds.as_numpy(builder.as_dataset(split=split, read_config=in_order))]
+    texts = [item[keys[0]].decode("utf-8", "replace") for item in items]
+    return texts, np.array([item[keys[1]] for item in items], np.int64)
