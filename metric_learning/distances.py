@@ -78,9 +78,10 @@ def cosine(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
     unit = normalize(embeddings)
     ref_unit = unit if ref_embeddings is embeddings else normalize(ref_embeddings)
     # Minus the rows, which are fewer than the cosines.
-    distances = clip(1.0 + tf.matmul(-unit, ref_unit, transpose_b=True), 0.0, 2.0)
-    own = 1.0 - tf.round(tf.reduce_sum(tf.square(unit), axis=-1))  # 0, or 1 of a zero row
-    return put_where_equal(own, distances, unit, ref_unit)
+    products = tf.matmul(-unit, ref_unit, transpose_b=True)
+    own = -tf.round(tf.reduce_sum(tf.square(unit), axis=-1))  # -1, or 0 of a zero row
+    products = put_where_equal(own, own[:, None], products, unit, ref_unit)
+    return clip(1.0 + products, 0.0, 2.0)
 
 
 def squared_euclidean(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:
@@ -88,9 +89,9 @@ def squared_euclidean(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Te
     squares = tf.reduce_sum(tf.square(embeddings), axis=-1)
     ref_squares = tf.reduce_sum(tf.square(ref_embeddings), axis=-1)
     products = tf.matmul(-2.0 * embeddings, ref_embeddings, transpose_b=True)
-    distances = squares[:, None] + ref_squares[None, :] + products
-    own = tf.where(tf.reduce_all(tf.math.is_finite(embeddings), axis=-1), 0.0, float("nan"))
-    return tf.nn.relu(put_where_equal(own, distances, embeddings, ref_embeddings))
+    sums = squares[:, None] + ref_squares[None, :]
+    products = put_where_equal(-2.0 * squares, -sums, products, embeddings, ref_embeddings)
+    return tf.nn.relu(sums + products)
 
 
 def euclidean(embeddings: tf.Tensor, ref_embeddings: tf.Tensor) -> tf.Tensor:

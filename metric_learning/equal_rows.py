@@ -2,40 +2,44 @@
 
 import tensorflow as tf
 
-from metric_learning.xla import compiling
 
+def put_where_equal(
+    own: tf.Tensor, equal: tf.Tensor, products: tf.Tensor, rows: tf.Tensor, refs: tf.Tensor
+) -> tf.Tensor:
+    """The products of rows, with other values where the two rows are equal, and the gradient that they had.
 
-def put_where_equal(values: tf.Tensor, distances: tf.Tensor, rows: tf.Tensor, refs: tf.Tensor) -> tf.Tensor:
-    """The distances with other values where the two rows are equal, and the gradient that they had.
+    Products rather than the distances made of them: the matrix of a product is in memory anyhow, while XLA computes
+    distances where they are used, again and again, with all that was done to them.
 
     Args:
-        values: [B], one for each of the rows.
-        distances: [B, M].
+        own: [B], the value for each of the rows and itself.
+        equal: [B, 1] or [B, M], the values for equal rows.
+        products: [B, M].
         rows: [B, D] float32.
         refs: [M, D] float32; the tensor `rows` itself where these are compared with each other.
     """
     among_themselves = refs is rows
 
     @tf.custom_gradient
-    def put(values, distances, rows, refs):
+    def put(own, equal, products, rows, refs):
         def gradient(upstream):
-            return None, upstream, None, None
+            return None, None, upstream, None, None
 
         def compare_all():
             of_rows = _hashes(rows)
             of_refs = of_rows if among_themselves else _hashes(refs)
-            return tf.where(tf.equal(of_rows[:, None], of_refs[None, :]), values[:, None], distances)
+            return tf.where(of_rows[:, None] == of_refs[None, :], equal, products)
 
-        if compiling():  # which makes one pass of the distances and the comparison, and none ends at a tf.cond
-            return compare_all(), gradient
-        starts = _starts(rows) if among_themselves else tf.concat([_starts(rows), _starts(refs)], axis=0)
+        starts = _starts(rows)
         if among_themselves:
-            distances = tf.linalg.set_diag(distances, values)
+            products = tf.linalg.set_diag(products, own)
+        else:
+            starts = tf.concat([starts, _starts(refs)], axis=0)
         starts = tf.math.top_k(starts, tf.size(starts)).values  # sorted, and equal ones side by side
         some_may_be_equal = tf.reduce_any(tf.equal(starts[1:], starts[:-1]))
-        return tf.cond(some_may_be_equal, compare_all, lambda: distances), gradient
+        return tf.cond(some_may_be_equal, compare_all, lambda: products), gradient
 
-    return put(values, distances, rows, refs)
+    return put(own, equal, products, rows, refs)
 
 
 def _starts(rows):
