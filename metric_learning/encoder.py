@@ -85,6 +85,7 @@ class Encoder:
         card: `data.json` of the run, what it was trained on; {} if the folder has none.
         scores: `metrics.json` of the run, likewise.
         calibration: `thresholds.json`, what `calibrate` found; {} before.
+        columns: of kind "ids", the names of the columns that a row may have.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Encoder:
         self.calibration = read_json(folder / THRESHOLDS)
         self._fit = about.get("fit") or "letterbox"
         self._vocabulary = vocabulary
+        self.columns = vocabulary.names if isinstance(vocabulary, ColumnIds) else ()
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
@@ -143,15 +145,7 @@ class Encoder:
         if len(many) == 0:
             raise ValueError(f"embed needs at least 1 item of {self.kind}; got 0")
         problems: dict[int, str] = {}
-        if self.kind == "images":
-            inputs: Any = images_of(many, self.input_shape, self._fit, problems)
-        elif self.kind == "texts":
-            texts = texts_of(many)
-            inputs = self._vocabulary.encode(texts) if isinstance(self._vocabulary, Vocabulary) else np.array(texts)
-        elif isinstance(self._vocabulary, ColumnIds):
-            inputs = ids_of(many, self._vocabulary)
-        else:
-            inputs = features_of(many, self.input_shape[0])
+        inputs = self.inputs_of(many, problems)
         found = embed(self.model, inputs, batch_size, progress=progress, memory=memory)
         named = {(many[i] if is_path(many[i]) else f"item {i}"): problem for i, problem in sorted(problems.items())}
         try:
@@ -161,6 +155,28 @@ class Encoder:
             raise ValueError(message) from None
         found[list(problems)] = np.nan
         return found
+
+    def inputs_of(self, items: Any, problems: dict[int, str]) -> Any:
+        """What the model takes of items: an array, or of images something to be read like one.
+
+        Args:
+            items: a sequence of at least 1, see `embed`.
+            problems: takes up why images cannot be read, by their number, once they are read; they are black.
+
+        Returns:
+            [n, *input_shape], for `embed_inputs`.
+
+        Raises:
+            ValueError: items of another kind, features of another length or that are not finite.
+        """
+        if self.kind == "images":
+            return images_of(items, self.input_shape, self._fit, problems)
+        if self.kind == "texts":
+            texts = texts_of(items)
+            return self._vocabulary.encode(texts) if isinstance(self._vocabulary, Vocabulary) else np.array(texts)
+        if isinstance(self._vocabulary, ColumnIds):
+            return ids_of(items, self._vocabulary)
+        return features_of(items, self.input_shape[0])
 
     def embed_inputs(self, inputs: Any, *, batch_size: int = 1024, memory: float = 1.0) -> np.ndarray:
         """Embeddings of the inputs of a `Split`, which are in the form that the model takes; see `embed`."""
