@@ -78,6 +78,7 @@ MAY_IMPORT = {
         "metric_learning.evaluation",
         "metric_learning.index",
     },
+    "metric_learning.serving": FLOOR_1 | {"metric_learning.data", "metric_learning.encoder", "metric_learning.index"},
 }
 # Nothing imports these.
 PROGRAMS = {"train", "scripts"}
@@ -85,6 +86,8 @@ FENCES = {
     "hydra": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "omegaconf": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
     "wandb": {"metric_learning/tracking.py"},
+    "fastapi": {"metric_learning/serving/app.py", "metric_learning/serving/pages.py"},
+    "uvicorn": {"metric_learning/serving/server.py"},
     "faiss": {
         "metric_learning/evaluation/search.py",
         "metric_learning/index/approximate_search.py",

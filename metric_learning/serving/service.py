@@ -1,0 +1,153 @@
+"""An encoder and its index, asked by many at once: items are read in any thread, batches are answered in one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+import numpy as np
+from PIL import Image
+
+from metric_learning.data.images import fit_image
+from metric_learning.index import Hit, Index
+from metric_learning.serving.limits import Limits
+from metric_learning.serving.questions import files_of
+
+if TYPE_CHECKING:
+    from metric_learning.encoder import Encoder
+
+# What people send; not all that Pillow reads, as some of that calls other programs.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+THUMBNAIL = 128  # pixels
+
+
+class Job(NamedTuple):
+    """Inputs [n, *input_shape] to be embedded, and if k is not None to be searched with."""
+
+    inputs: np.ndarray
+    k: int | None = None
+
+
+class Answer(NamedTuple):
+    """Embeddings float32 [n, D], and for each what was found, if there was a k."""
+
+    embeddings: np.ndarray
+    hits: list[list[Hit]]
+
+
+class Service:
+    """What the server knows how to do, without any of HTTP.
+
+    Args:
+        encoder: see `metric_learning.load`.
+        index: of that encoder; None: no searches.
+        limits: see `Limits`.
+        root: folder that ids of the index are paths in, where they are relative ones.
+    """
+
+    def __init__(self, encoder: Encoder, index: Index | None, limits: Limits, root: str | Path = ".") -> None:
+        self.encoder = encoder
+        self.index = index
+        self.limits = limits
+        self.root = Path(root)
+
+    def warm_up(self, most: int) -> None:
+        """Does once what takes longer the first time: batches of up to `most` items, and a search."""
+        some: dict[str, Any] = {"images": Image.new("RGB", (8, 8)), "texts": "a", "ids": {}}
+        some["features"] = [0.0] * self.encoder.input_shape[0] if self.encoder.kind == "features" else None
+        one = np.asarray(self.encoder.inputs_of([some[self.encoder.kind]], {}))
+        for size in (1 << power for power in range(most.bit_length())):
+            self.encoder.embed_inputs(np.repeat(one, size, axis=0))
+        if self.index is not None and len(self.index):
+            self.index.search(self.index.rows[np.arange(1)], 1)
+
+    def inputs_of(self, items: Sequence[Any]) -> np.ndarray:
+        """What the model takes of the items of a request.
+
+        Raises:
+            ValueError: an item that cannot be read, or images of more pixels than the limits have.
+        """
+        if self.encoder.kind == "images":
+            items = opened([io.BytesIO(file) for file in files_of(items)], self.limits.pixels)
+        problems: dict[int, str] = {}
+        with np.errstate(over="ignore"):  # a number beyond float32 is infinite, and said to be
+            inputs = np.asarray(self.encoder.inputs_of(items, problems))
+        for number, problem in sorted(problems.items()):
+            raise ValueError(f"item {number} cannot be read as an image: {problem}")
+        return inputs
+
+    def answer(self, jobs: Sequence[Job]) -> list[Answer]:
+        """Answers in the order of the jobs, through the model together.
+
+        Raises:
+            ValueError: an embedding that is not finite, or that the index refuses.
+        """
+        rows = self._embed(np.concatenate([job.inputs for job in jobs]))
+        parts = np.split(rows, np.cumsum([len(job.inputs) for job in jobs])[:-1])
+        answers = [Answer(part, []) for part in parts]
+        for k in {job.k for job in jobs if job.k is not None}:
+            chosen = [i for i, job in enumerate(jobs) if job.k == k]
+            hits = iter(cast(Index, self.index).search(np.concatenate([parts[i] for i in chosen]), k))
+            for i in chosen:
+                answers[i] = Answer(parts[i], [next(hits) for _ in parts[i]])
+        return answers
+
+    def _embed(self, inputs: np.ndarray) -> np.ndarray:
+        """Through the model in one of a few sizes: what it sets up for a shape is then there."""
+        size = 1 << (len(inputs) - 1).bit_length()
+        padded = np.concatenate([inputs, np.repeat(inputs[-1:], size - len(inputs), axis=0)])
+        rows = self.encoder.embed_inputs(padded)[: len(inputs)]
+        wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(wrong):
+            raise ValueError(f"the embedding of item {wrong[0]} is not finite, so nothing can be said of it")
+        return rows
+
+    def thumbnail(self, id: str) -> bytes | None:
+        """A small picture of an item, as PNG; None if it is no image file that can be read.
+
+        Args:
+            id: of the index; of any other a file would be shown that is nobody's business.
+        """
+        path = self.root / id
+        try:
+            if self.encoder.kind != "images" or not path.is_file():
+                return None
+            with path.open("rb") as file:
+                (image,) = opened([file], self.limits.pixels)
+                small = fit_image(image, THUMBNAIL)
+        except Exception:  # decoders raise whatever a broken file leads them to
+            return None
+        png = io.BytesIO()
+        Image.fromarray(small).save(png, "PNG")
+        return png.getvalue()
+
+
+def opened(files: Sequence[BinaryIO], most: float) -> list[Image.Image]:
+    """Images of which no more than the headers have been read.
+
+    Args:
+        files: of images.
+        most: millions of pixels of all of them together.
+
+    Raises:
+        ValueError: too many pixels, or a file that is no image.
+    """
+    images: list[Image.Image] = []
+    pixels = 0.0
+    for number, file in enumerate(files):
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except Image.UnidentifiedImageError:
+            raise ValueError(f"item {number} is no image; expected one of {', '.join(FORMATS)}") from None
+        except Exception as error:  # decoders raise whatever a broken file leads them to
+            raise ValueError(f"item {number} cannot be read as an image: {error or type(error).__name__}") from None
+        pixels += image.width * image.height / 1e6
+        if pixels > most:
+            raise ValueError(
+                f"the images of a request may have {most:g} million pixels; item {number} of {image.width} x "
+                f"{image.height} makes it {pixels:.3g}"
+            )
+        images.append(image)
+    return images
