@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # which imports this module
     from metric_learning.data.source import DataSource
 
 
-def path_ids(paths: Iterable[Path], root: Path) -> tuple[str, ...]:
+def path_ids(paths: Iterable[str | Path], root: Path) -> tuple[str, ...]:
     """An id for each file, the same for `a.png`, `./a.png` and a link to it: the resolved path.
 
     Below `root` the path from there, so that data moved with their folder keep their ids.
@@ -26,8 +26,8 @@ def path_ids(paths: Iterable[Path], root: Path) -> tuple[str, ...]:
     resolve_folder = lru_cache(maxsize=None)(os.path.realpath)
     start = os.path.join(os.path.realpath(root), "")
     ids = []
-    for path in map(os.fspath, paths):
-        folder, name = os.path.split(path)
+    for path in paths:
+        folder, name = os.path.split(os.fspath(path))
         resolved = os.path.join(resolve_folder(folder), name)
         if os.path.islink(resolved):
             resolved = os.path.realpath(resolved)

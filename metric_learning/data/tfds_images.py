@@ -49,8 +49,8 @@ def read_images(
         cache_dir: where "disk" keeps its files; None: `metric_learning` in `$XDG_CACHE_HOME` or `~/.cache`.
 
     Returns:
-        (images, labels, hashes): uint8 [n, height, width, channels], int64 [n], and n hashes, equal for equal images, or
-        None for images in memory.
+        (images, labels, hashes): uint8 [n, height, width, channels], int64 [n], and n hashes, equal for equal images,
+        or None for images in memory.
 
     Raises:
         ValueError: an argument is not as above, or images of several sizes without `image_size`.
