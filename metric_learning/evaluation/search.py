@@ -78,8 +78,8 @@ def search(
         `Neighbors`, [n, k] each.
 
     Raises:
-        ValueError: a shape, dtype or name that does not fit, NaN or infinite embeddings, or `k`
-        outside the range above.
+        ValueError: a shape, dtype or name that does not fit, NaN or infinite embeddings, or `k` outside the range
+            above.
     """
     if (query_ids is None) != (gallery_ids is None):
         raise ValueError("query_ids and gallery_ids must be given together; got only one of them")

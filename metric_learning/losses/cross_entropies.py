@@ -102,7 +102,7 @@ class SparseCategoricalCrossentropy(PredictionLoss):
     `SparseCategoricalCrossentropy.on_predictions(from_logits=True)`. Keras 3.15 cannot do another axis than the last.
 
     Args:
-        **shared: see `PredictionLoss`; over="classes" only.
+        shared: see `PredictionLoss`; over="classes" only.
 
     Raises:
         ValueError: over="pairs"; labels [B, C] in `call`.
@@ -141,7 +141,7 @@ class KlDivergence(PredictionLoss):
     On predictions, which are clipped to [1e-7, 1] as in Keras: `KlDivergence.on_predictions()`.
 
     Args:
-        **shared: see `PredictionLoss`.
+        shared: see `PredictionLoss`.
 
     Returns:
         [B] from `call`, 0 for a row without positives.

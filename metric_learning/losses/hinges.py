@@ -18,7 +18,7 @@ class Hinge(PredictionLoss):
     such. Here targets are always between 0 and 1, graded ones too, and y = 2 target - 1.
 
     Args:
-        **shared: see `PredictionLoss`; it has no activation to choose.
+        shared: see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Hinge(over="pairs", scale=1.0, bias=0.0)
@@ -73,7 +73,7 @@ class CategoricalHinge(PredictionLoss):
     On predictions: `CategoricalHinge.on_predictions()`.
 
     Args:
-        **shared: see `PredictionLoss`; over="classes" only.
+        shared: see `PredictionLoss`; over="classes" only.
 
     Raises:
         ValueError: over="pairs".

@@ -119,7 +119,7 @@ class Poisson(PredictionLoss):
     row costs the share of its positives.
 
     Args:
-        **shared: see `PredictionLoss`; it has no activation to choose.
+        shared: see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Poisson(over="pairs", bias=0.0)
@@ -148,7 +148,7 @@ class CosineSimilarity(PredictionLoss):
     It is no loss on the cosine of two embeddings: that is `Cosine`.
 
     Args:
-        **shared: see `PredictionLoss`; it has no positive_share.
+        shared: see `PredictionLoss`; it has no positive_share.
 
     Example:
         >>> pairs = CosineSimilarity(over="pairs", activation="none", bias=0.0)
