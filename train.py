@@ -113,15 +113,16 @@ def experiment(cfg, folder, resume):
         pictures = report_run(
             folder / "report",
             source,
-            trained["test"],
-            untrained["test"],
+            trained,
+            untrained,
+            run=folder,
             history=progress.history,
             distance=cfg.distance,
             objective=cfg.objective,
             title=f"{source.name} test, {type(loss).__name__}",
         )
         tracker.finish(summary=scores, pictures=pictures.values(), encoder_file=folder / "encoder.keras")
-    print(f"{time.perf_counter() - started:.0f} s; pictures in {folder}/report")
+    print(f"{time.perf_counter() - started:.0f} s; the report is {folder}/report/index.html")
     return scores[cfg.objective]
 
 

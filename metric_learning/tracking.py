@@ -130,7 +130,7 @@ class WandbTracking:
 
         Args:
             summary: dict of the final scores.
-            pictures: paths of PNG files.
+            pictures: paths of PNG files and of pages, `.html`.
             encoder_file: path of the saved encoder, uploaded if `artifact`.
         """
         import wandb
@@ -139,9 +139,14 @@ class WandbTracking:
             if self._run is None:
                 return
             self._run.summary.update(summary)
-            images = {f"report/{pathlib.Path(path).stem}": wandb.Image(os.fspath(path)) for path in pictures}
-            if images:
-                self._run.log(images)
+            shown: dict[str, Any] = {}
+            for path in map(pathlib.Path, pictures):
+                is_page = path.suffix == ".html"
+                shown[f"report/{path.stem}"] = (
+                    wandb.Html(os.fspath(path), inject=False) if is_page else wandb.Image(os.fspath(path))
+                )
+            if shown:
+                self._run.log(shown)
             if self.artifact and encoder_file is not None:
                 artifact = wandb.Artifact(f"encoder-{self._run.id}", type="model", metadata=dict(summary))
                 artifact.add_file(os.fspath(encoder_file))

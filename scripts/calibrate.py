@@ -5,9 +5,10 @@
     python scripts/calibrate.py run=outputs/RUN far=0.01         # so many of those who have nothing to find, match
     python scripts/calibrate.py run=outputs/RUN best_f1=true
 
-The threshold is kept in thresholds.json of the run, from where search.py and indexes take it, with a picture of all
-thresholds beside it in report/thresholds.png. A target is promised with 95 % confidence for queries of new classes in a
-gallery like that of validation; what the same threshold does on the test is printed too, as a check, and not chosen by.
+The threshold is kept in thresholds.json of the run, from where search.py and indexes take it; a picture of all
+thresholds is report/thresholds.png, and the page of the run, report/index.html, shows it from then on. A target is
+promised with 95 % confidence for queries of new classes in a gallery like that of validation; what the same threshold
+does on the test is printed too, as a check, and not chosen by.
 trusted=[] names packages whose code the encoder or its data needs.
 """
 
@@ -28,7 +29,10 @@ def main(arguments):
 
     import metric_learning
     from metric_learning.evaluation import embed, nearest_of_all, rates_at
+    from metric_learning.evaluation.calibration import summary
+    from metric_learning.report import PAGE, put_section
     from metric_learning.report.pictures import threshold_curves
+    from metric_learning.report.sections import thresholds_section
     from metric_learning.tokenized import tokenized
 
     folder = pathlib.Path(settings.run)
@@ -49,6 +53,9 @@ def main(arguments):
         print("more than half of the queries match when nothing of their class is there; far=0.1 asks for less")
     title = f"{source.name} validation, {folder.name}"
     print(threshold_curves(folder / "report" / "thresholds.png", found, distance=encoder.distance, title=title))
+    if (folder / "report" / PAGE).exists():  # runs of before there was one have none
+        section = thresholds_section(found.curve, summary(found), distance=encoder.distance)
+        print(put_section(folder / "report" / PAGE, section))
 
 
 if __name__ == "__main__":

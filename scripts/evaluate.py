@@ -17,6 +17,7 @@ that the scores are those of its metrics.json; data that have changed since are 
     gallery=FILE            is searched, with gallery_labels and so on; without it vectors are searched in themselves
     evaluation.KEY=VALUE    as in conf/evaluation/exact.yaml
     json=FILE               writes the scores and intervals there
+    report=FOLDER           writes a page there, index.html, and pictures: what was found, and where it goes wrong
 """
 
 import json
@@ -29,7 +30,7 @@ from omegaconf import OmegaConf
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = ("labels", "ids", "groups", "levels")
-WORDS = ("run", "model", "vectors", "gallery", "split", "json", "trusted", "evaluation")
+WORDS = ("run", "model", "vectors", "gallery", "split", "json", "report", "trusted", "evaluation")
 WORDS += (*COLUMNS, *(f"gallery_{name}" for name in COLUMNS))
 
 
@@ -71,6 +72,8 @@ def judge_again(options):
         print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
     judged = [judge(encoder, source, split_name) for split_name in ("validation", "test")]
     scores = {name: score for each in judged for name, score in each.scores.items()}
+    if options.report is not None:
+        show_run(options.report, folder, cfg, source, dict(zip(("validation", "test"), judged, strict=True)))
     if options.evaluation:
         print(scores_table(scores_by_column(scores)))
         write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
@@ -84,8 +87,20 @@ def judge_again(options):
     write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
 
 
+def show_run(report, folder, cfg, source, judged):
+    """The report of a run as it is judged now, with the threshold that it may have been given since."""
+    import csv
+
+    from metric_learning.report import report_run
+
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
+        history = list(csv.DictReader(file))
+    settings = {"distance": cfg.distance, "objective": cfg.objective, "title": f"{source.name} test, {folder.name}"}
+    print(f"the report is {report_run(report, source, judged, run=folder, history=history, **settings)['page']}")
+
+
 def judge_data(options, data):
-    """Of a run or a model: scores and intervals on any data source."""
+    """Of a run or a model: scores and intervals on any data source, and the items for a report."""
     from metric_learning import command_line
     from metric_learning.evaluation import embed, evaluate_variants
 
@@ -106,14 +121,27 @@ def judge_data(options, data):
     print(source.describe())
     if options.split == "test":
         judged = judge(encoder, source, "test")
-        return judged.evaluation, judged.drawn
+        shown = {"split": source.test, "embeddings": judged.embeddings, "class_names": source.class_names}
+        shown |= {"gallery": source.gallery, "gallery_embeddings": judged.gallery_embeddings}
+        return judged.evaluation, judged.drawn, shown | titles(source, judge, "test")
+    if options.report is not None and options.split == "all":
+        raise ValueError("report shows one split: split=test, validation or train; got split=all")
     splits = list(source.splits.values()) if options.split == "all" else [getattr(source, options.split)]
-    options = {"labels": [label for split in splits for label in split.labels.tolist()]}
+    given = {"labels": [label for split in splits for label in split.labels.tolist()]}
     for name in ("ids", "groups"):
         columns = [getattr(split, name) for split in splits]
-        options[name] = None if None in columns else [each for column in columns for each in column]
-    rows = [row for split in splits for row in embed(encoder, split.inputs, judge.batch_size, memory=judge.memory)]
-    return evaluate_variants(rows, **options, **ways(judge)), "classes"
+        given[name] = None if None in columns else [each for column in columns for each in column]
+    rows = [embed(encoder, split.inputs, judge.batch_size, memory=judge.memory) for split in splits]
+    shown = {"split": splits[0], "embeddings": rows[0], "class_names": source.class_names}
+    found = evaluate_variants([row for each in rows for row in each], **given, **ways(judge))
+    return found, "classes", shown | titles(source, judge, options.split)
+
+
+def titles(source, judge, split_name):
+    from metric_learning.report import Background
+
+    settings = {"distance": judge.distance, "title": f"{source.name} {split_name}"}
+    return settings | {"background": Background(about=source.describe())}
 
 
 def judge_vectors(options):
@@ -130,7 +158,33 @@ def judge_vectors(options):
         searched = read_vectors(options.gallery, "gallery", **named)
         given |= {"gallery_embeddings": searched.pop("vectors")}
         given |= {f"gallery_{name}": column for name, column in searched.items()}
-    return evaluate_variants(**given, **ways(judge)), "classes"
+    found = evaluate_variants(**given, **ways(judge))
+    return found, "classes", None if options.report is None else shown_vectors(given, options, judge.distance)
+
+
+def shown_vectors(given, options, distance):
+    """Vectors as the items of a report: their ids are all that there is to show of them."""
+    import numpy as np
+
+    from metric_learning.labels import label_array
+
+    sides = [prefix for prefix in ("", "gallery_") if f"{prefix}embeddings" in given]
+    labels = [label_array(given[f"{prefix}labels"]) for prefix in sides]
+    names = None
+    if labels[0].ndim == 2:
+        labels = [column > 0 for column in labels]
+    else:
+        names, numbers = np.unique(np.concatenate(labels).astype(str), return_inverse=True)
+        labels = np.split(numbers.reshape(-1), [len(labels[0])])
+    items = []
+    for prefix, numbers in zip(sides, labels, strict=False):
+        rows, ids = given[f"{prefix}embeddings"], given.get(f"{prefix}ids")
+        captions = [f"row {row}" for row in range(len(rows))] if ids is None else list(map(str, ids))
+        items.append(types.SimpleNamespace(inputs=rows, labels=numbers, captions=captions, ids=ids))
+    shown = {"split": items[0], "embeddings": given["embeddings"], "class_names": names, "distance": distance}
+    if len(items) > 1:
+        shown |= {"gallery": items[1], "gallery_embeddings": given["gallery_embeddings"]}
+    return shown | {"title": pathlib.Path(options.vectors).name}
 
 
 def ways(judge):
@@ -207,12 +261,17 @@ def spelled(source, vocabulary):
 def finish(judged, options):
     from metric_learning.report import scores_table
 
-    evaluation, drawn = judged
+    evaluation, drawn, shown = judged
     bounds = evaluation.intervals(over=drawn)
     columns = {"score": evaluation.scores}
     columns |= {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
     print(scores_table(columns))
     write(options, evaluation.scores, bounds)
+    if options.report is not None:
+        from metric_learning.report import write_report
+
+        paths = write_report(options.report, evaluation=evaluation, drawn=drawn, **shown)
+        print(f"the report is {paths['page']}")
 
 
 def write(options, scores, bounds):

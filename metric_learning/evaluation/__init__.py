@@ -2,6 +2,7 @@
 
 from metric_learning.evaluation.calibration import Calibration as Calibration
 from metric_learning.evaluation.calibration import calibrate as calibrate
+from metric_learning.evaluation.calibration import curve_of as curve_of
 from metric_learning.evaluation.calibration import nearest_of_all as nearest_of_all
 from metric_learning.evaluation.calibration import rates_at as rates_at
 from metric_learning.evaluation.embed import embed as embed

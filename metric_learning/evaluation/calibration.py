@@ -122,8 +122,8 @@ def calibrate(nearest: Nearest, *, resamples: int = 1000, seed: int = 0, **targe
     ((name, value),) = target.items()
     if name != "best_f1" and not 0.0 < float(value) < 1.0:
         raise ValueError(f"{name} must be between 0 and 1; got {value}")
-    thresholds = _candidates(nearest)
-    curve = {"threshold": thresholds} | {rate: _rate(nearest, rate, thresholds) for rate in (*TARGETS, "frr")}
+    curve = curve_of(nearest)
+    thresholds = curve["threshold"]
     if name == "best_f1":
         both = curve["precision"] + curve["recall"]
         chosen = int(np.argmax(2 * curve["precision"] * curve["recall"] / np.where(both > 0, both, 1.0)))
@@ -134,6 +134,12 @@ def calibrate(nearest: Nearest, *, resamples: int = 1000, seed: int = 0, **targe
     of_target = None if name == "best_f1" else float(value)
     counts = {"queries": len(nearest.labels), "classes": len(np.unique(nearest.labels))}
     return Calibration(threshold, name, of_target, rates, curve, **counts)
+
+
+def curve_of(nearest: Nearest) -> dict[str, np.ndarray]:
+    """What each threshold does: "threshold" ascending, "precision", "recall", "far", "frr", float64 [T] each."""
+    thresholds = _candidates(nearest)
+    return {"threshold": thresholds} | {rate: _rate(nearest, rate, thresholds) for rate in (*TARGETS, "frr")}
 
 
 def summary(calibration: Calibration) -> dict[str, Any]:

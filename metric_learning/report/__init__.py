@@ -1,5 +1,9 @@
-"""What a run leaves for people to look at: its scores as a table, and its pictures."""
+"""What a run leaves for people to look at: its scores as a table, a page, and its pictures."""
 
+from metric_learning.report.page import Section as Section
+from metric_learning.report.page import put_section as put_section
+from metric_learning.report.report import PAGE as PAGE
+from metric_learning.report.report import Background as Background
 from metric_learning.report.report import report_run as report_run
 from metric_learning.report.report import write_report as write_report
 from metric_learning.report.scores import scores_by_column as scores_by_column

@@ -14,7 +14,7 @@ from metric_learning.report.pictures import (
     neighbors,
     training_curves,
 )
-from metric_learning.report.pictures.curves import _best, _series, _smoothed
+from metric_learning.report.pictures.curves import best_step, series_of, smoothed
 from metric_learning.report.pictures.embedding_map import _free_cells, plane, whole_classes
 
 
@@ -185,19 +185,19 @@ def test_history_may_be_strings_with_gaps():
         {"step": 1, "train/loss": 0.9, "validation/recall@1": None},
         {"step": 3, "train/loss": float("nan"), "validation/recall@1": "0.6"},
     ]
-    series = _series(rows)
+    series = series_of(rows)
     np.testing.assert_array_equal(series["train/loss"], [[1, 2], [0.9, 0.5]])
     assert "note" not in series
-    assert _best(series, "validation/recall@1") == (2, 0.7)
-    assert _best(series, "validation/map@r") is None
+    assert best_step(series, "validation/recall@1") == (2, 0.7)
+    assert best_step(series, "validation/map@r") is None
 
 
 def test_smoothing_neither_lags_nor_shifts():
     line = np.linspace(3, 1, 200)
-    np.testing.assert_allclose(_smoothed(line, 4)[15:-15], line[15:-15])
-    np.testing.assert_allclose(_smoothed(np.full(50, 2.0), 4), 2)
+    np.testing.assert_allclose(smoothed(line, 4)[15:-15], line[15:-15])
+    np.testing.assert_allclose(smoothed(np.full(50, 2.0), 4), 2)
     noise = np.random.default_rng(0).normal(size=500)
-    assert _smoothed(noise, 8).std() < 0.3 * noise.std()
+    assert smoothed(noise, 8).std() < 0.3 * noise.std()
 
 
 @pytest.mark.parametrize("keep", [("train/loss",), ("validation/recall@1",), ("train/loss", "train/active_fraction")])

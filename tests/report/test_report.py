@@ -78,7 +78,8 @@ def test_draws_all_pictures(kind, embeddings, tmp_path, request):
         class_names=CAPTIONS,
         title="shapes $ \U0001f980 test",
     )
-    assert list(paths) == ["training_curves", "neighbors", "embedding_map", "distance_histograms"]
+    assert list(paths) == ["training_curves", "neighbors", "embedding_map", "distance_histograms", "page"]
+    assert paths.pop("page").name == "index.html"
     for path in paths.values():
         assert_drawn(path)
     assert (tmp_path / "new" / "report" / "neighbors.md").exists() == (kind == "texts")

@@ -4,12 +4,14 @@ steps."""
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from metric_learning.report.pictures import canvas
 
+Series: TypeAlias = dict[str, tuple[np.ndarray, np.ndarray]]
+VALIDATION = "Validation"
 _COLORS = (canvas.BLUE, canvas.ORANGE, "#7b519d", "#1a8f4c")
 # The scores that people compare; more curves than these cannot be told apart.
 _SHOWN = ("validation/recall@1", "validation/map@r", "validation/r_precision")
@@ -38,19 +40,8 @@ def training_curves(
     Raises:
         ValueError: there is nothing to draw.
     """
-    series = _series(history)
-    panels = [
-        (name, [key])
-        for key, name in (
-            ("train/loss", "Training loss"),
-            ("train/active_fraction", "Share of active anchors"),
-            ("learning_rate", "Learning rate"),
-        )
-        if key in series
-    ]
-    validation = [key for key in dict.fromkeys((*_SHOWN, objective)) if key in series]
-    if validation:
-        panels.insert(1, ("Validation", validation))
+    series = series_of(history)
+    panels = panels_of(series, objective)
     if not panels:
         raise ValueError(f"history has no scalars to draw; it holds {sorted(series) or 'no rows'}")
 
@@ -66,13 +57,13 @@ def training_curves(
         hspace=0.42,
         wspace=0.13,
     )
-    best = _best(series, objective)
+    best = best_step(series, objective)
     for place, (name, keys) in enumerate(panels):
         last = place == len(panels) - 1 and len(panels) % 2
         axes = figure.add_subplot(layout[place // 2, slice(0, 2) if last else place % 2])
         canvas.tidy(axes, "step", name)
-        if keys is validation:
-            _draw_validation(axes, series, validation, best)
+        if name == VALIDATION:
+            _draw_validation(axes, series, keys, best)
         else:
             steps, values = series[keys[0]]
             _draw_training(axes, steps, values, smooth=keys[0] != "learning_rate")
@@ -92,21 +83,40 @@ def training_curves(
     return canvas.save(figure, path)
 
 
-def _series(history):
+def panels_of(series: Series, objective: str) -> list[tuple[str, list[str]]]:
+    """(title, keys of `series_of`) of each picture that there is something for."""
+    panels = [
+        (name, [key])
+        for key, name in (
+            ("train/loss", "Training loss"),
+            ("train/active_fraction", "Share of active anchors"),
+            ("learning_rate", "Learning rate"),
+        )
+        if key in series
+    ]
+    validation = [key for key in dict.fromkeys((*_SHOWN, objective)) if key in series]
+    if validation:
+        panels.insert(1, (VALIDATION, validation))
+    return panels
+
+
+def series_of(history: Sequence[Mapping[str, Any]]) -> Series:
     """Key -> (steps, values), of what is a finite number."""
     points: dict[str, list[tuple[float, float]]] = {}
     for row in history:
         for key, value in row.items():
             if key != "step" and value not in (None, "") and np.isfinite(float(value)):
                 points.setdefault(key, []).append((float(row["step"]), float(value)))
-    return {key: tuple(np.array(sorted(pairs)).T) for key, pairs in points.items()}
+    columns = {key: np.array(sorted(pairs)).T for key, pairs in points.items()}
+    return {key: (steps, values) for key, (steps, values) in columns.items()}
 
 
-def _best(series, objective):
+def best_step(series: Series, objective: str) -> tuple[float, float] | None:
+    """(step, value) of the highest value of the objective."""
     if objective not in series:
         return None
     steps, values = series[objective]
-    return steps[values.argmax()], values.max()
+    return float(steps[values.argmax()]), float(values.max())
 
 
 def _draw_training(axes, steps, values, smooth):
@@ -114,14 +124,14 @@ def _draw_training(axes, steps, values, smooth):
         axes.plot(steps, values, color=canvas.BLUE, linewidth=1.8)
         return
     axes.plot(steps, values, color=canvas.BLUE, linewidth=0.7, alpha=0.3)
-    axes.plot(steps, _smoothed(values, span=len(values) / 60), color=canvas.BLUE, linewidth=2)
+    axes.plot(steps, smoothed(values, span=len(values) / 60), color=canvas.BLUE, linewidth=2)
     spread = np.percentile(values, [0.5, 99])
     if spread[1] > spread[0]:  # a few wild first steps must not flatten the rest
         margin = 0.08 * (spread[1] - spread[0])
         axes.set_ylim(max(min(0, spread[0]), spread[0] - margin), spread[1] + margin)
 
 
-def _smoothed(values, span):
+def smoothed(values: np.ndarray, span: float) -> np.ndarray:
     """Moving average under a bell of standard deviation `span`, cut and renormalized at the ends.
 
     Centered, so that unlike an exponential average it does not lag behind a falling loss.

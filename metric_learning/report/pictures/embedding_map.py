@@ -13,7 +13,7 @@ from metric_learning.types import Items
 
 _SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
 _FEW = 20  # up to so many classes get a color each and a legend
-_PALETTE = (
+PALETTE = (
     "#2c6fbb #e08a1e #1a8f4c #d4352c #7b519d #8c6d31 #c2467d #5b6b7f #a3a83b #2a9d9d "
     "#89b4e8 #f4bd7a #86cfa0 #f09490 #bfa0d8 #c9b383 #e9a3c4 #a7b3c2 #cdd186 #8fd3d3"
 ).split()
@@ -28,6 +28,7 @@ def embedding_map(
     distance: str = "cosine",
     title: str = "",
     limit: int = 1000,
+    layout: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Path:
     """Draws a t-SNE map: images as thumbnails, texts as dots, some with their first words.
 
@@ -40,6 +41,7 @@ def embedding_map(
         distance: rows are normalized first for "cosine".
         title: names data, split and scores.
         limit: items shown, chosen by `whole_classes`.
+        layout: what `lay_out` gives for the same; None to ask it.
 
     Returns:
         The path.
@@ -48,8 +50,7 @@ def embedding_map(
         van der Maaten, Hinton, "Visualizing Data using t-SNE", JMLR 2008.
     """
     labels = rarest_class(split.labels)
-    shown = whole_classes(labels, limit)
-    points = plane(np.asarray(embeddings, np.float32)[shown], distance)
+    shown, points = layout or lay_out(labels, embeddings, distance, limit)
     num_classes = len(np.unique(labels))
     labels = labels[shown]
     present = np.unique(labels)
@@ -68,7 +69,7 @@ def embedding_map(
     def name(label):
         return split.captions[shown[np.argmax(labels == label)]] if class_names is None else class_names[label]
 
-    palette = {label: _PALETTE[place % len(_PALETTE)] for place, label in enumerate(present)}
+    palette = {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(present)}
     colors = [palette[label] for label in labels]
     if is_image:
         images = split.inputs[shown]
@@ -79,6 +80,23 @@ def embedding_map(
         _draw_legend(axes, [(name(label), palette[label]) for label in present])
     axes.set(xlim=(0, width), ylim=(_SIDE + _TOP, 0))  # imshow and scatter move them
     return canvas.save(figure, path)
+
+
+def lay_out(
+    labels: np.ndarray, embeddings: ArrayLike, distance: str, limit: int = 1000
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which items a map shows and where.
+
+    Args:
+        labels: [n], one class a row.
+        embeddings: [n, D].
+        distance, limit: see `embedding_map`.
+
+    Returns:
+        int64 [m] rows, and float64 [m, 2] places.
+    """
+    shown = whole_classes(labels, limit)
+    return shown, plane(np.asarray(embeddings, np.float32)[shown], distance)
 
 
 def whole_classes(labels: np.ndarray, limit: int) -> np.ndarray:
@@ -130,7 +148,7 @@ def plane(embeddings: np.ndarray, distance: str) -> np.ndarray:
         return tsne.fit_transform(centered.astype(np.float32)).astype(np.float64)
 
 
-def _relative(points):
+def relative(points: np.ndarray) -> np.ndarray:
     """Coordinates in [0, 1], each axis stretched on its own; 0.5 where it has no extent."""
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     return np.where(extent > 0, (points - low) / np.where(extent > 0, extent, 1), 0.5)
@@ -144,7 +162,7 @@ def _free_cells(points):
     per_side = (_SIDE - 2 * _MARGIN) // _CELL
     column, row = np.meshgrid(np.arange(per_side), np.arange(per_side))
     cells = np.stack([column.ravel(), row.ravel()], axis=1)
-    wanted = _relative(points) * (per_side - 1)
+    wanted = relative(points) * (per_side - 1)
     moves = ((wanted[:, None] - cells[None]) ** 2).sum(axis=-1)
     return _MARGIN + cells[linear_sum_assignment(moves)[1]] * _CELL
 
@@ -171,7 +189,7 @@ def _draw_legend(axes, entries):
 
 def _draw_texts(axes, points, texts, colors):
     """A dot per text, and its first words beside it where no other words stand."""
-    dots = _relative(points) * (_SIDE - 190, _SIDE - 50) + (25, _TOP + 20)
+    dots = relative(points) * (_SIDE - 190, _SIDE - 50) + (25, _TOP + 20)
     axes.scatter(*dots.T, s=26, c=colors, alpha=0.8, linewidths=0)
     # Cells of a coarse raster that words cover; dots may be written over, words not.
     taken = np.zeros((_SIDE + _TOP, _SIDE), bool)

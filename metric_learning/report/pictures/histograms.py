@@ -41,26 +41,16 @@ def distance_histograms(
     Raises:
         ValueError: no two items share a label, or all do.
     """
-    panels = [("Trained", embeddings)]
-    if untrained_embeddings is not None:
-        panels.insert(0, ("Untrained", untrained_embeddings))
-    labels = label_array(labels)
-    positives, negatives = sample_pairs(rarest_class(labels))
-    if labels.ndim == 2:
-        negatives = negatives[~are_alike(labels[negatives[:, 0]] > 0, labels[negatives[:, 1]] > 0)]
-    if ids is not None:
-        (ids,) = numbered("ids", ids)
-        positives, negatives = (pairs[ids[pairs[:, 0]] != ids[pairs[:, 1]]] for pairs in (positives, negatives))
-    if not len(positives) or not len(negatives):
-        raise ValueError("distance_histograms needs pairs of equal and of different labels; found none of one")
+    panels = pairs_of_encoders(
+        embeddings, labels, ids=ids, distance=distance, untrained_embeddings=untrained_embeddings
+    )
+    num_positives, num_negatives = map(len, panels["Trained"])
     height = 100 + 290 * len(panels)
     figure = canvas.new_figure(1100, height)
     layout = figure.add_gridspec(
         len(panels), 1, left=0.03, right=0.97, bottom=55 / height, top=1 - 110 / height, hspace=0.5
     )
-    for place, (name, rows) in enumerate(panels):
-        near = paired_distances(rows, positives, distance)
-        far = paired_distances(rows, negatives, distance)
+    for place, (name, (near, far)) in enumerate(panels.items()):
         threshold, error = equal_error(near, far)
         axes = figure.add_subplot(layout[place])
         canvas.tidy(
@@ -72,10 +62,44 @@ def distance_histograms(
     canvas.heading(
         figure,
         title,
-        f"{len(positives):,} positive and {len(negatives):,} negative pairs.  At the dashed "
+        f"{num_positives:,} positive and {num_negatives:,} negative pairs.  At the dashed "
         "threshold the share of positives beyond it equals the share of negatives within it.",
     )
     return canvas.save(figure, path)
+
+
+def pairs_of_encoders(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    ids: ArrayLike | None = None,
+    distance: str = "cosine",
+    untrained_embeddings: ArrayLike | None = None,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The distances that `distance_histograms` draws, see there.
+
+    Returns:
+        "Untrained", if there are such embeddings, and "Trained" -> distances of equal and of different pairs, float32.
+
+    Raises:
+        ValueError: no two items share a label, or all do.
+    """
+    labels = label_array(labels)
+    positives, negatives = sample_pairs(rarest_class(labels))
+    if labels.ndim == 2:
+        negatives = negatives[~are_alike(labels[negatives[:, 0]] > 0, labels[negatives[:, 1]] > 0)]
+    if ids is not None:
+        (ids,) = numbered("ids", ids)
+        positives, negatives = (pairs[ids[pairs[:, 0]] != ids[pairs[:, 1]]] for pairs in (positives, negatives))
+    if not len(positives) or not len(negatives):
+        raise ValueError("distance_histograms needs pairs of equal and of different labels; found none of one")
+    encoders: dict[str, ArrayLike] = {"Trained": embeddings}
+    if untrained_embeddings is not None:
+        encoders = {"Untrained": untrained_embeddings} | encoders
+    return {
+        name: (paired_distances(rows, positives, distance), paired_distances(rows, negatives, distance))
+        for name, rows in encoders.items()
+    }
 
 
 def sample_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
