@@ -14,6 +14,7 @@ from metric_learning.evaluation.clustering import clustering
 from metric_learning.evaluation.geometry import geometry
 from metric_learning.evaluation.intervals import by_class, intervals
 from metric_learning.evaluation.relevance import Relevance
+from metric_learning.evaluation.rerank import RerankedFinder, expand_queries
 from metric_learning.evaluation.search import Finder, Neighbors
 from metric_learning.evaluation.verification import verification
 
@@ -87,6 +88,8 @@ def evaluate(
     keep: int = 8,
     engine: str = "auto",
     block_size: int | None = None,
+    expand: int = 0,
+    rerank: bool = False,
 ) -> Evaluation:
     """How well nearest neighbors find the rows of the same label.
 
@@ -119,6 +122,9 @@ def evaluate(
         keep: neighbors per query to return; fewer if the gallery is smaller.
         engine: see `search`; changes nothing but time.
         block_size: see `search`; changes nothing but memory and time.
+        expand: search with queries that are moved towards so many of what they find, see `expand_queries`; 0: as they
+            are.
+        rerank: bring what is found into a new order, see `k_reciprocal`, which takes minutes for a hundred thousand.
 
     Returns:
         `Evaluation`.
@@ -145,7 +151,13 @@ def evaluate(
         raise ValueError("gallery_embeddings need gallery_labels; got None")
     sizes = len(embeddings), len(np.asarray(gallery_embeddings))
     relevance = Relevance(labels, gallery_labels, sizes, **own, **others)
-    finder = Finder(embeddings, gallery_embeddings, distance=distance, left_out=relevance, engine=engine)
+    queries: Any = embeddings
+    if expand:
+        options = {"neighbors": expand, "distance": distance, "left_out": relevance}
+        queries = expand_queries(embeddings, gallery_embeddings, **options)
+    finder: Any = Finder(queries, gallery_embeddings, distance=distance, left_out=relevance, engine=engine)
+    if rerank:
+        finder = RerankedFinder(finder, queries, gallery_embeddings, distance)
 
     fewest = finder.fewest
     choice = choose(metrics, ks)
@@ -164,13 +176,13 @@ def evaluate(
     kept = Neighbors(np.empty((num_queries, keep), np.float32), np.empty((num_queries, keep), np.int64))
     columns: dict[str, np.ndarray] = {}
     for rows, found in finder.blocks(max(choice.depth(int(relevant.max()), finder.gallery_size), keep), block_size):
-        queries = np.arange(rows.start, rows.stop)
+        numbers = np.arange(rows.start, rows.stop)
         # Index -1, where a query has fewer rows left than the search is deep, reads a wrong label; but it stands behind
         # all R of them and beyond the ks.
-        hits = relevance.hits(queries, found.indices)
+        hits = relevance.hits(numbers, found.indices)
         if found.indices.shape[1] > fewest:
             hits &= found.indices >= 0
-        gains = functools.partial(relevance.gains, queries, found.indices)
+        gains = functools.partial(relevance.gains, numbers, found.indices)
         for name, values in choice.columns(hits, relevant[rows], gains, relevance.at_least[rows]).items():
             columns.setdefault(name, np.empty(num_queries))[rows] = values
         kept.distances[rows], kept.indices[rows] = (

@@ -54,7 +54,7 @@ class Judge:
         memory: GB that a batch may take on its way through the encoder, see `embed`.
         distance: see `metric_learning.evaluation.search`.
         metrics: names, see `evaluate`.
-        prefixes, quantizations: judged besides, see `evaluate_variants`.
+        prefixes, quantizations, expand, rerank: judged besides, see `evaluate_variants`.
         engine: of the search, "faiss", "tensorflow" or "auto"; changes nothing but time.
 
     Raises:
@@ -69,6 +69,8 @@ class Judge:
     metrics: tuple = DEFAULT
     prefixes: tuple = ()
     quantizations: tuple = ()
+    expand: int = 0
+    rerank: bool = False
     engine: str = "auto"
 
     def __post_init__(self):
@@ -81,7 +83,7 @@ class Judge:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
         choose(self.metrics, self.ks)
-        check_variants(self.prefixes, self.quantizations)
+        check_variants(self.prefixes, self.quantizations, self.expand, self.rerank, self.distance)
         check_choice(ENGINES, **{"evaluation.engine": self.engine})
 
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
@@ -113,7 +115,7 @@ class Judge:
             options["gallery_levels"] = getattr(gallery, "levels", None)
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
-        options |= {"prefixes": self.prefixes, "quantizations": self.quantizations}
+        options |= {name: getattr(self, name) for name in ("prefixes", "quantizations", "expand", "rerank")}
         found = evaluate_variants(embeddings, split.labels, **options)
         drawn = "classes" if getattr(source, "unseen_classes", True) else "queries"
         return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"), drawn)

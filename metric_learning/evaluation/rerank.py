@@ -1,13 +1,17 @@
 """A second look at what a search found, by the neighbors of the neighbors: k-reciprocal re-ranking, query expansion."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
 from metric_learning.checks import check_not_negative, check_whole, check_within
 from metric_learning.distances import check_from_zero, rowwise
-from metric_learning.evaluation.search import Neighbors, search
+from metric_learning.evaluation.relevance import LeftOut
+from metric_learning.evaluation.search import Finder, Neighbors, search
 
+K1, K2, WEIGHT, DEPTH = 20, 6, 0.3, 100  # of the paper, but for the depth
 _PAIRS = 2**17  # that are compared at once
 _CELLS = 2**22
 
@@ -20,10 +24,10 @@ def k_reciprocal(
     distance: str = "cosine",
     query_ids: ArrayLike | None = None,
     gallery_ids: ArrayLike | None = None,
-    k1: int = 20,
-    k2: int = 6,
-    weight: float = 0.3,
-    depth: int = 100,
+    k1: int = K1,
+    k2: int = K2,
+    weight: float = WEIGHT,
+    depth: int = DEPTH,
 ) -> Neighbors:
     """The `k` nearest gallery rows, the first `depth` of them brought into a new order by what they have in common.
 
@@ -75,18 +79,55 @@ def k_reciprocal(
     if k > depth:
         raise ValueError(f"k must be at most depth, or what the gallery holds without the query, {depth}; got {k}")
     found = search(queries, gallery, depth, distance=distance, query_ids=query_ids, gallery_ids=gallery_ids)
-    described = _descriptions(pool, distance, min(k1, len(pool) - 1), min(k2, len(pool)))
+    described = _descriptions(pool, distance, k1, k2)
+    return _anew(found, described[first:], described, weight, k)
 
-    farthest = found.distances[:, -1:]
-    mixed = weight * np.divide(found.distances, farthest, out=np.zeros_like(found.distances), where=farthest > 0)
-    row = np.zeros(len(pool))
-    for query in range(len(queries)):
-        own = described[first + query]
-        row[own.indices] = own.data
-        others = described[found.indices[query]]
+
+class RerankedFinder:
+    """A `Finder` that gives what `k_reciprocal` gives, for those who reduce each block and drop it.
+
+    Args:
+        finder: of the same queries and gallery, and of what is left out; it is not changed.
+        queries: [n, D] as they were given to the finder.
+        gallery: [m, D], the same object as `queries` where they are searched in themselves.
+        distance: see `k_reciprocal`.
+
+    Attributes:
+        num_queries, gallery_size, fewest: as those of the finder.
+    """
+
+    def __init__(self, finder: Finder, queries: ArrayLike, gallery: ArrayLike, distance: str = "cosine") -> None:
+        check_from_zero(distance, "evaluation.rerank")
+        self.num_queries, self.gallery_size, self.fewest = finder.num_queries, finder.gallery_size, finder.fewest
+        self._finder = finder
+        rows = np.asarray(gallery, np.float32)
+        self._first = 0 if queries is gallery else len(rows)
+        pool = rows if queries is gallery else np.concatenate([rows, np.asarray(queries, np.float32)])
+        self._described = _descriptions(pool, distance, K1, K2)
+
+    def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
+        """As `Finder.blocks`; the first 100 are in a new order, or the first k if these are more."""
+        for rows, found in self._finder.blocks(max(k, min(DEPTH, self.fewest)), block_size):
+            own = self._described[self._first + rows.start : self._first + rows.stop]
+            yield rows, _anew(found, own, self._described, WEIGHT, k)
+
+
+def _anew(found: Neighbors, own: csr_matrix, described: csr_matrix, weight: float, k: int) -> Neighbors:
+    """The first k of the new order; `own` are the descriptions of the queries. Index -1, where there is no row, stays
+    behind all others."""
+    there = found.indices >= 0
+    distances = np.where(there, found.distances, np.float32(0))
+    farthest = distances.max(axis=1, keepdims=True)
+    mixed = weight * np.divide(distances, farthest, out=np.zeros_like(distances), where=farthest > 0)
+    row = np.zeros(described.shape[1])
+    for query, indices in enumerate(found.indices):
+        of_query = own[query]
+        row[of_query.indices] = of_query.data
+        others = described[np.maximum(indices, 0)]
         shared = np.add.reduceat(np.minimum(others.data, row[others.indices]), others.indptr[:-1])
         mixed[query] += (1 - weight) * (1 - shared / (2 - shared))  # sum(max) = 2 - sum(min), as both sum to 1
-        row[own.indices] = 0.0
+        row[of_query.indices] = 0.0
+    mixed[~there] = np.inf
     order = np.argsort(mixed, axis=1, kind="stable")[:, :k]
     return Neighbors(np.take_along_axis(mixed, order, axis=1), np.take_along_axis(found.indices, order, axis=1))
 
@@ -100,6 +141,7 @@ def expand_queries(
     distance: str = "cosine",
     query_ids: ArrayLike | None = None,
     gallery_ids: ArrayLike | None = None,
+    left_out: LeftOut | None = None,
 ) -> np.ndarray:
     """Queries moved towards what they find, to be searched with again (alpha query expansion).
 
@@ -112,6 +154,7 @@ def expand_queries(
         alpha: at least 0; the higher, the less the farther ones count; 0 for the plain average.
         distance: "cosine", which the sum is made for.
         query_ids, gallery_ids: see `search`.
+        left_out: in place of ids, which rows a query must not find.
 
     Returns:
         [n, D] float32 of length 1.
@@ -130,7 +173,12 @@ def expand_queries(
     check_not_negative(alpha=alpha)
     if distance != "cosine":
         raise ValueError(f"distance must be cosine for expand_queries, which sums rows of length 1; got {distance!r}")
-    found = search(queries, gallery, neighbors, query_ids=query_ids, gallery_ids=gallery_ids)
+    if left_out is None:
+        found = search(queries, gallery, neighbors, query_ids=query_ids, gallery_ids=gallery_ids)
+    else:
+        finder = Finder(queries, gallery, left_out=left_out)
+        check_within(1, finder.fewest, **{"evaluation.expand": neighbors})
+        found = finder.all(neighbors)
     unit, unit_gallery = _unit_rows(queries), _unit_rows(gallery)
     weights = np.maximum(0.0, 1.0 - found.distances) ** alpha
     sums = unit.copy()
@@ -149,6 +197,7 @@ def _fewest(size, query_ids, gallery_ids):
 
 def _descriptions(rows, distance, k1, k2) -> csr_matrix:
     """[n, n] of which each row sums to 1."""
+    k1, k2 = min(k1, len(rows) - 1), min(k2, len(rows))
     count, own = len(rows), np.arange(len(rows))
     nearest = max(k1, k2 - 1)
     found = search(rows, rows, nearest, distance=distance, query_ids=own, gallery_ids=own)

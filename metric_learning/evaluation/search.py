@@ -95,10 +95,7 @@ def search(
             f"k must be from 1 to {finder.fewest}, the gallery rows left without the query itself; "
             f"got k={k} with a gallery of {finder.gallery_size} rows"
         )
-    found = Neighbors(np.empty((finder.num_queries, k), np.float32), np.empty((finder.num_queries, k), np.int64))
-    for rows, neighbors in finder.blocks(k, block_size):
-        found.distances[rows], found.indices[rows] = neighbors
-    return found
+    return finder.all(k, block_size)
 
 
 class Finder:
@@ -156,6 +153,13 @@ class Finder:
 
         self._left_out, self._engine = left_out, engine
         self.fewest = self.gallery_size - (0 if left_out is None else int(left_out.counts.max(initial=0)))
+
+    def all(self, k: int, block_size: int | None = None) -> Neighbors:
+        """`Neighbors` of all queries, as `blocks` yields them."""
+        found = Neighbors(np.empty((self.num_queries, k), np.float32), np.empty((self.num_queries, k), np.int64))
+        for rows, neighbors in self.blocks(k, block_size):
+            found.distances[rows], found.indices[rows] = neighbors
+        return found
 
     def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
         """Yields (rows of the queries, their `Neighbors`); index -1 at distance inf where fewer

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metric_learning.evaluation import evaluate, search
+from metric_learning.evaluation import evaluate, evaluate_variants, search
 from metric_learning.evaluation.rerank import expand_queries, k_reciprocal
 
 
@@ -118,6 +118,88 @@ def test_expansion_helps_the_judge_and_leaves_the_query_out(clusters):
     options = {"gallery_embeddings": rows, "gallery_labels": labels, "ids": own, "gallery_ids": own}
     scores = [evaluate(queries, labels, **options).scores["map@r"] for queries in (rows, moved)]
     assert scores[1] > scores[0]
+
+
+def slow_scores(distances, labels, gallery_labels, left_out):
+    """Means of recall@1 and MAP@R of [n, m] distances, row by row; `left_out` is the set of pairs that do not count."""
+    recalls, precisions = [], []
+    for i, label in enumerate(labels):
+        order = [j for j in np.argsort(distances[i], kind="stable") if (i, j) not in left_out]
+        hits = [gallery_labels[j] == label for j in order]
+        relevant = sum(hits)
+        if relevant:
+            recalls.append(float(hits[0]))
+            found = [sum(hits[: rank + 1]) / (rank + 1) for rank in range(relevant) if hits[rank]]
+            precisions.append(sum(found) / relevant)
+    return {"recall@1": np.mean(recalls), "map@r": np.mean(precisions)}
+
+
+@pytest.fixture
+def looser():
+    """Classes that lie close, so that a second look has something to mend: (rows, labels)."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(7), 9)
+    return (rng.normal(size=(7, 4))[labels] + 0.8 * rng.normal(size=(63, 4))).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("with_gallery", [False, True])
+def test_the_judge_scores_a_second_look_as_loops_do(looser, with_gallery):
+    rows, labels = looser
+    part = np.s_[::3] if with_gallery else np.s_[:]
+    queries, gallery = rows[part], np.delete(rows, np.s_[::3], axis=0) if with_gallery else rows
+    others = np.delete(labels, np.s_[::3]) if with_gallery else labels
+    left_out = set() if with_gallery else {(i, i) for i in range(len(rows))}
+    searched = {"gallery_embeddings": gallery, "gallery_labels": others} if with_gallery else {}
+    found = evaluate_variants(queries, labels[part], expand=3, rerank=True, ks=(1,), block_size=10, **searched)
+
+    reranked = slow_k_reciprocal(queries, gallery if with_gallery else None, "cosine", 20, 6, 0.3)
+    moved = []
+    for i, query in enumerate(queries):
+        allowed = [j for j in range(len(gallery)) if (i, j) not in left_out]
+        moved.append(slow_expansion(query[None], gallery[allowed], 3, 3.0)[0])
+    expanded = np.array(
+        [[slow_distance(query, row.astype(np.float64), "cosine") for row in gallery] for query in moved]
+    )
+    expected = {"reranked": reranked, "expanded_3": expanded}
+    for name, distances in expected.items():
+        for metric, score in slow_scores(distances, labels[part], others, left_out).items():
+            assert found.scores[f"{name}/{metric}"] == pytest.approx(score), (name, metric)
+        assert found.scores[f"{name}/map@r"] != found.scores["map@r"]
+    plain = evaluate(queries, labels[part], ks=(1,), **searched)
+    assert {name: score for name, score in found.scores.items() if "/" not in name} == plain.scores
+    assert "expanded_3_reranked/map@r" in found.scores and "reranked/map@r" in found.intervals(resamples=20)
+
+
+def test_a_second_look_finds_nothing_that_is_left_out(looser):
+    """Not by its group either: of each row a third of its label are no answers, and move no query."""
+    rows, labels = looser
+    groups = np.tile([0, 1, 2], 21)
+    left_out = {(i, j) for i in range(63) for j in range(63) if labels[i] == labels[j] and groups[i] == groups[j]}
+    moved = []
+    for i, query in enumerate(rows):
+        allowed = [j for j in range(63) if (i, j) not in left_out]
+        moved.append(slow_expansion(query[None], rows[allowed], 2, 3.0)[0])
+    distances = np.array([[slow_distance(query, row.astype(np.float64), "cosine") for row in rows] for query in moved])
+    found = evaluate(rows, labels, groups=groups, ks=(1,), expand=2)
+    for metric, score in slow_scores(distances, labels, labels, left_out).items():
+        assert found.scores[metric] == pytest.approx(score)
+    answers = evaluate(rows, labels, groups=groups, ks=(1,), metrics=("recall@k", "map"), rerank=True, keep=50)
+    assert not left_out & {(i, j) for i, row in enumerate(answers.neighbors.indices) for j in row}
+    assert 0 < answers.scores["map"] < 1  # of whole rankings, whose last places are empty
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"expand": 2, "distance": "euclidean"}, "evaluation.expand needs distance=cosine, .* got 'euclidean'"),
+        ({"expand": -1}, "evaluation.expand must be a whole number of at least 0; got -1"),
+        ({"expand": 99}, r"evaluation.expand must be in \[1, 62\]; got 99"),
+        ({"rerank": True, "distance": "dot"}, "distance must be one of .* for evaluation.rerank"),
+    ],
+)
+def test_second_looks_that_cannot_be_are_named(looser, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_variants(*looser, **options)
 
 
 @pytest.mark.parametrize(
