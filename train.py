@@ -39,7 +39,7 @@ def experiment(cfg, folder, resume):
     from metric_learning.encoders.custom import asked_for
     from metric_learning.evaluation import check_objective
     from metric_learning.penalties import penalize_weights, penalized
-    from metric_learning.report import report_run, scores_by_column, scores_of_run, scores_table
+    from metric_learning.report import report_run, run_table, scores_of_run
     from metric_learning.run_folder import environment
     from metric_learning.tokenized import what_trains
     from metric_learning.tracking import NoTracking
@@ -109,7 +109,7 @@ def experiment(cfg, folder, resume):
         # Report.
         scores = scores_of_run(best_step, trained, untrained)
         write_json(folder / "metrics.json", scores)
-        print(scores_table(scores_by_column(scores)))
+        print(run_table(scores))
         pictures = report_run(
             folder / "report",
             source,

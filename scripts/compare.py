@@ -3,7 +3,9 @@
     python scripts/compare.py runs=outputs/sweeps/SWEEP
     python scripts/compare.py runs=outputs/sweeps/SWEEP scores=[test/recall@1,test/map@r] objective=validation/recall@1
 
-Runs that differ in their seed only share a row: their mean, and how many they are. Prints a Markdown table.
+Runs that differ in their seed only share a row: their mean, and how many they are. Prints a Markdown table. Behind a
+score stands its 95 % interval over other classes, as far as metrics.json has it; of several seeds the mean of theirs,
+as all are judged on the same classes and share their luck.
 """
 
 import json
@@ -32,7 +34,9 @@ def main(arguments):
             raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores)}")
         overrides = OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")
         settings = tuple(override for override in overrides if not override.startswith("seed="))
-        rows.setdefault(settings, []).append([scores[column] for column in columns])
+        bounds = scores.get("intervals", {})
+        unknown = [float("nan")] * 2
+        rows.setdefault(settings, []).append([[scores[column], *bounds.get(column, unknown)] for column in columns])
     # What is common to all is said once.
     common = [override for override in next(iter(rows)) if all(override in other for other in rows)]
     if common and len(rows) > 1:
@@ -42,9 +46,15 @@ def main(arguments):
     means = {settings: np.mean(values, axis=0) for settings, values in rows.items()}
     print("| run | seeds |", " | ".join(columns), "|")
     print("|---" * (2 + len(columns)) + "|")
-    for settings in sorted(means, key=lambda settings: -means[settings][0]):
-        numbers = " | ".join(f"{value:.3f}".lstrip("0") for value in means[settings])
+    for settings in sorted(means, key=lambda settings: -means[settings][0][0]):
+        numbers = " | ".join(cell(*values) for values in means[settings])
         print(f"| `{' '.join(settings) or 'the defaults'}` | {len(rows[settings])} | {numbers} |")
+
+
+def cell(score, low, high):
+    """.687 (.66 to .71)"""
+    number, *ends = (f"{value:.{digits}f}".lstrip("0") for value, digits in ((score, 3), (low, 2), (high, 2)))
+    return number if np.isnan(low) else f"{number} ({' to '.join(ends)})"
 
 
 if __name__ == "__main__":

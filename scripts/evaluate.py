@@ -61,7 +61,7 @@ def judge_again(options):
     """The evaluation of a run, as it was or with other settings."""
     folder, cfg = run_of(options)
     from metric_learning import command_line
-    from metric_learning.report import scores_by_column, scores_table
+    from metric_learning.report import run_table
 
     judge, encoder = command_line.build(settings(cfg.evaluation, options.evaluation)), encoder_of(folder, cfg)
     source = command_line.build(cfg.data)
@@ -74,17 +74,18 @@ def judge_again(options):
     scores = {name: score for each in judged for name, score in each.scores.items()}
     if options.report is not None:
         show_run(options.report, folder, cfg, source, dict(zip(("validation", "test"), judged, strict=True)))
+    intervals = {name: bounds for each in judged for name, bounds in each.intervals().items()}
     if options.evaluation:
-        print(scores_table(scores_by_column(scores)))
-        write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
+        print(run_table(scores | {"intervals": intervals}))
+        write(options, scores, intervals)
         return
     saved = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    print(scores_table(scores_by_column(saved | scores)))
+    print(run_table(saved | scores | {"intervals": intervals}))
     different = [name for name, value in scores.items() if not same(saved.get(name), value)]
     if different:
         raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
     print(f"the same, to the last digit, as in {folder}/metrics.json")
-    write(options, scores, {name: bounds for each in judged for name, bounds in each.intervals().items()})
+    write(options, scores, intervals)
 
 
 def show_run(report, folder, cfg, source, judged):
@@ -189,7 +190,7 @@ def shown_vectors(given, options, distance):
 
 def ways(judge):
     """How a judge judges, as `evaluate_variants` takes it."""
-    names = ("ks", "metrics", "distance", "engine", "prefixes", "quantizations")
+    names = ("ks", "metrics", "distance", "engine", "prefixes", "quantizations", "expand", "rerank")
     return {name: getattr(judge, name) for name in names}
 
 

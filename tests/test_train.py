@@ -225,10 +225,11 @@ def test_runs_of_a_sweep_are_compared(tmp_path):
         (tmp_path / name / ".hydra").mkdir(parents=True)
         (tmp_path / name / ".hydra" / "overrides.yaml").write_text(json.dumps([*overrides, f"seed={seed}"]))
         scores = {"validation/map@r": recall / 2, "test/recall@1": recall, "test/map@r": recall / 4}
+        scores["intervals"] = {"test/recall@1": [recall - 0.1, recall + 0.125]}
         (tmp_path / name / "metrics.json").write_text(json.dumps(scores))
     compare = [sys.executable, str(ROOT / "scripts" / "compare.py")]
     table = subprocess.run([*compare, f"runs={tmp_path}"], capture_output=True, text=True)
-    assert "| `loss=triplet` | 2 | .300 | .600 | .150 |" in table.stdout, table.stderr
+    assert "| `loss=triplet` | 2 | .300 | .600 (.50 to .72) | .150 |" in table.stdout, table.stderr
     for name, loss in (("0", "triplet"), ("1", "contrastive")):
         overrides = [f"loss={loss}", "steps=9", f"seed={name}"]
         (tmp_path / name / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides), encoding="utf-8")

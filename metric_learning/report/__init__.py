@@ -6,6 +6,6 @@ from metric_learning.report.report import PAGE as PAGE
 from metric_learning.report.report import Background as Background
 from metric_learning.report.report import report_run as report_run
 from metric_learning.report.report import write_report as write_report
-from metric_learning.report.scores import scores_by_column as scores_by_column
+from metric_learning.report.scores import run_table as run_table
 from metric_learning.report.scores import scores_of_run as scores_of_run
 from metric_learning.report.scores import scores_table as scores_table

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from metric_learning.evaluation import evaluate
-from metric_learning.report import scores_table, write_report
+from metric_learning.report import run_table, scores_table, write_report
 from metric_learning.report.pictures import neighbor_gallery, neighbor_table
 
 HISTORY = [
@@ -159,3 +159,20 @@ def test_scores_table():
             "recall@100          -               0.9000",
         ]
     )
+
+
+def test_the_table_of_a_run_has_intervals_and_fits_a_screen():
+    names = ["recall@1", "map@r"]
+    scores = {
+        f"{state}{split}/{name}": 0.5
+        for state in ("untrained/", "")
+        for split in ("validation", "test")
+        for name in names
+    }
+    scores |= {"best_step": 3, "test/queries_without_positives": 7, "test/geometry/uniformity": -0.7}
+    intervals = {"test/recall@1": [0.4649, 1.0], "test/geometry/uniformity": [-1.25, -0.1]}
+    table = run_table(scores | {"intervals": intervals}).splitlines()
+    assert max(map(len, table)) <= 120
+    assert "0.5000 (.46 to 1.00)" in table[1] and table[1].count("0.5000") == 4 and table[1].count("to") == 1
+    assert "-0.7000 (-1.25 to -.10)" in "".join(table) and "       7" in table[-2] + table[-1]
+    assert run_table(scores).count(" to ") == 0
