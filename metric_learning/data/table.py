@@ -240,7 +240,7 @@ def _queries_and_gallery(given, table, query, gallery) -> dict[str, np.ndarray]:
     """The splits, with what is judged parted by columns of true and false: a row may be query and gallery."""
     if not query or not gallery:
         raise ValueError(f"data.query and data.gallery must be given together; got {query!r} and {gallery!r}")
-    flags = {name: _truths(table, name, argument) for name, argument in ((query, "query"), (gallery, "gallery"))}
+    flags = {name: truths(table, name, argument) for name, argument in ((query, "query"), (gallery, "gallery"))}
     parts = dict(given)
     if not parts:
         judged = flags[query] | flags[gallery]
@@ -255,7 +255,7 @@ def _queries_and_gallery(given, table, query, gallery) -> dict[str, np.ndarray]:
     return parts
 
 
-def _truths(table, name, argument) -> np.ndarray:
+def truths(table, name, argument) -> np.ndarray:
     """bool [n] of a column; an empty cell, as rows of training have them, is false."""
     words = [cell.lower() for cell in table.cells(name, argument)]
     wrong = sorted(set(words) - set(TRUTHS))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from metric_learning.evaluation.calibration import curve_of, nearest_of_all
+from metric_learning.evaluation.calibration import curve_of
 from metric_learning.evaluation.evaluate import Evaluation
 from metric_learning.evaluation.judge import SplitEvaluation
+from metric_learning.evaluation.nearest import nearest_of_all
 from metric_learning.labels import rarest_class
 from metric_learning.report import sections
 from metric_learning.report.judged import Judged

@@ -35,13 +35,15 @@ def threshold_curves(path: str | Path, calibration: Calibration, *, distance: st
         text = f"{_NAMES.get(name, name)}\n{value:.3f}  ({low:.3f} to {high:.3f})"
         axes.text(1.02, 0.9 - 0.2 * place, text, transform=axes.transAxes, color=color, fontsize=10, va="center")
         axes.plot(calibration.threshold, value, marker="o", markersize=7, color=color, markeredgecolor="white")
+    axes.axvspan(*calibration.interval, color=canvas.PALE, linewidth=0, zorder=0)
     axes.axvline(calibration.threshold, color=canvas.GRAY, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_ylim(-0.02, 1.02)
     asked = "the best F1" if calibration.value is None else f"{calibration.target} {calibration.value:g}"
+    low, high = calibration.interval
     canvas.heading(
         figure,
         title,
-        f"for {asked} a match is within {calibration.threshold:.4f} (dashed line); {calibration.queries:,} queries of "
-        f"{calibration.classes:,} classes, intervals of 95 % over classes",
+        f"for {asked} a match is within {calibration.threshold:.4f} (dashed line; {low:.4f} to {high:.4f}, pale); "
+        f"{calibration.queries:,} queries of {calibration.classes:,} classes, intervals of 95 %",
     )
     return canvas.save(figure, path)
