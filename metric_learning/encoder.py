@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from PIL import Image
 from metric_learning.data import Vocabulary
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.images import refuse_or_warn
-from metric_learning.data.raw_items import features_of, ids_of, images_of, is_path, texts_of
-from metric_learning.distances import check_distance, pairwise
+from metric_learning.data.labelled_pairs import labelled_pairs
+from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, texts_of
+from metric_learning.distances import check_distance, pairwise, rowwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
-from metric_learning.evaluation.calibration import Calibration, calibrate, nearest_of_all, summary
+from metric_learning.evaluation.calibration import Calibration, calibrate, summary
 from metric_learning.evaluation.embed import embed
-from metric_learning.evaluation.names import numbered
+from metric_learning.evaluation.nearest import Nearest, nearest_of_all, nearest_of_pairs
 from metric_learning.index import Index
 from metric_learning.whole_files import write_json
 
@@ -129,7 +130,8 @@ class Encoder:
         Args:
             items: a sequence of items, or one alone. Images: paths, bytes of a file, PIL images, uint8 arrays [h, w, c]
                 or [h, w] of any size, or one array [n, h, w, c]. Texts: strings. Ids: rows of a table, as
-                {column: cell}. Features: [n, F] numbers.
+                {column: cell}. Features: [n, F] numbers. All may also be rows of a table, such as {"image": path},
+                {"text": "..."} or {"features": [...]}.
             skip_unreadable: of images that cannot be read, give rows of NaN and a warning, rather than raise.
             batch_size, memory: see `metric_learning.evaluation.embed`.
             progress: shows a bar on stderr once it has taken a second.
@@ -169,6 +171,8 @@ class Encoder:
         Raises:
             ValueError: items of another kind, features of another length or that are not finite.
         """
+        if self.kind != "ids" and not isinstance(items, np.ndarray):
+            items = cells_of(items, self.kind)
         if self.kind == "images":
             return images_of(items, self.input_shape, self._fit, problems)
         if self.kind == "texts":
@@ -192,26 +196,54 @@ class Encoder:
         distances = self.distances(first, second)
         return 1.0 - distances if self.distance == "cosine" else -distances
 
-    def calibrate(self, items: Any, labels: Sequence[Any], **target: Any) -> Calibration:
+    def calibrate(
+        self,
+        items: Any = None,
+        labels: Sequence[Any] | None = None,
+        *,
+        pairs: Iterable[Any] | None = None,
+        families: Mapping[Any, Any] | None = None,
+        **target: Any,
+    ) -> Calibration:
         """Chooses up to which distance the nearest item is a match, and keeps it in `thresholds.json` of the folder.
 
         Args:
             items: see `embed`, or embeddings; of classes that were not learned, best those of validation, never those
                 that the threshold will be judged on.
             labels: [n] of the items.
+            pairs: instead: (item, item, same) each, or (distance, same). What is promised is of two items put side by
+                side, not of the nearest in a gallery.
+            families: label -> family, see `nearest_of_all`.
             target: precision=0.99, recall=0.9, far=0.001 or best_f1=True, see `evaluation.calibrate`.
 
         Raises:
             ValueError: a target that cannot be promised, with what can be.
         """
-        (numbers,) = numbered("labels", labels)
-        rows = self._rows(items)
-        if len(rows) != len(numbers):
-            raise ValueError(f"labels must be one for each of {len(rows)} items; got {len(numbers)}")
-        found = calibrate(nearest_of_all(rows, numbers, distance=self.distance), **target)
-        self.calibration = summary(found)
-        write_json(self.folder / THRESHOLDS, self.calibration)
+        if (pairs is None) == (items is None) or (items is None) != (labels is None):
+            raise ValueError("calibrate needs items and labels, or pairs")
+        nearest = self._of_pairs(pairs) if items is None else self._of_items(items, labels, families)
+        found = calibrate(nearest, **target)
+        self.keep_threshold(found, of="pairs" if items is None else "items")
         return found
+
+    def keep_threshold(self, found: Calibration, *, of: str = "items") -> None:
+        """Writes `thresholds.json`; `found` by embeddings of this encoder, `of` "items" in a gallery or "pairs"."""
+        self.calibration = summary(found) | {"of": of}
+        write_json(self.folder / THRESHOLDS, self.calibration)
+
+    def _of_items(self, items, labels, families) -> Nearest:
+        rows = self._rows(items)
+        if len(rows) != len(labels):
+            raise ValueError(f"labels must be one for each of {len(rows)} items; got {len(labels)}")
+        return nearest_of_all(rows, labels, families=families, distance=self.distance)
+
+    def _of_pairs(self, pairs) -> Nearest:
+        given = labelled_pairs(pairs)
+        distances = given.distances
+        if given.units is not None:
+            first, second = self._rows(given.items)[given.units.T]
+            distances = rowwise(first, second, distance=self.distance).numpy()
+        return nearest_of_pairs(distances, given.same, given.units)
 
     def index(
         self,

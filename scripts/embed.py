@@ -23,27 +23,20 @@ def main(arguments):
         raise ValueError(f"out must end in .npz or .parquet; got {out}")
 
     import metric_learning
-    from metric_learning.data.raw_items import items_in
+    from metric_learning.evaluation.vector_files import write_parquet
+    from metric_learning.index.found import embed_named
     from metric_learning.whole_files import in_one_move
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
-    items, names, labels = items_in(settings["items"], encoder.kind)
-    rows = encoder.embed(items, skip_unreadable=settings.skip_unreadable)
-    kept = np.flatnonzero(np.isfinite(rows).all(axis=1))
-    columns = {"id": [names[row] for row in kept]} | (
-        {} if labels is None else {"label": [labels[row] for row in kept]}
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with in_one_move(out) as unfinished:
-        if out.suffix == ".npz":
-            np.savez(unfinished, embeddings=rows[kept], **{name: np.array(column) for name, column in columns.items()})
-        else:
-            import pyarrow
-            import pyarrow.parquet
-
-            vectors = pyarrow.FixedSizeListArray.from_arrays(rows[kept].reshape(-1), encoder.embedding_dim)
-            pyarrow.parquet.write_table(pyarrow.table({**columns, "features": vectors}), unfinished)
-    print(f"{len(kept):,} embeddings of {encoder.embedding_dim} dimensions in {out}")
+    found = embed_named(encoder, settings["items"], skip_unreadable=settings.skip_unreadable)
+    columns = {"id": found.names} | ({} if found.labels is None else {"label": found.labels})
+    if out.suffix == ".parquet":
+        write_parquet(out, encoder.embedding_dim, list(columns), [(found.rows, columns)])
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with in_one_move(out) as unfinished:
+            np.savez(unfinished, embeddings=found.rows, **{name: np.array(column) for name, column in columns.items()})
+    print(f"{len(found.rows):,} embeddings of {encoder.embedding_dim} dimensions in {out}")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def test_files_bytes_pictures_and_arrays_are_embedded_as_the_run_does(of_images,
     for items in (
         paths,
         [str(path) for path in paths],
+        [{"label": "ant", "image": path} for path in paths],
         [path.read_bytes() for path in paths],
         pictures,
         [np.asarray(picture) for picture in pictures],
@@ -99,6 +100,11 @@ def test_texts_and_features_are_embedded_as_the_run_does(of_texts):
     folder, model, source = of_texts
     encoder = metric_learning.load(folder)
     np.testing.assert_allclose(encoder.embed(source.test.captions), embed(model, source.test.inputs), atol=1e-6)
+    rows = [{"label": "ant", "text": text} for text in source.test.captions]
+    np.testing.assert_array_equal(encoder.embed(rows), encoder.embed(source.test.captions))
+    np.testing.assert_array_equal(encoder.embed({"question": rows[0]["text"]}), encoder.embed(rows[0]["text"]))
+    with pytest.raises(ValueError, match="must have a column text for an encoder of texts; item 1 has label, question"):
+        encoder.embed([rows[0], {"label": "ant", "question": "?"}])
     with pytest.raises(ValueError, match="this encoder takes texts; item 1 is of type int"):
         encoder.embed(["a", 3])
 
@@ -136,7 +142,8 @@ def test_features_are_embedded_as_the_run_does(of_features):
     folder, model, source = of_features
     encoder = metric_learning.load(folder)
     expected = embed(model, source.test.inputs)
-    for items in (source.test.inputs, source.test.inputs.astype(np.float64), source.test.inputs.tolist()):
+    rows = [{"features": row, "price": 3} for row in source.test.inputs]
+    for items in (source.test.inputs, source.test.inputs.astype(np.float64), source.test.inputs.tolist(), rows):
         np.testing.assert_allclose(encoder.embed(items), expected, atol=1e-6)
     np.testing.assert_allclose(encoder.embed(source.test.inputs[0]), expected[:1], atol=1e-6)
     first, second = expected[:2].astype(np.float64), expected[2:].astype(np.float64)
@@ -254,6 +261,29 @@ def test_a_threshold_is_kept_in_the_folder_and_known_to_its_indexes(of_features)
     assert index.match(encoder.embed(items[1:2]), threshold=0.0) == [None]
     with pytest.raises(ValueError, match="labels must be one for each of 300 items; got 3"):
         encoder.calibrate(items, labels[:3], precision=0.9)
+    with pytest.raises(ValueError, match="calibrate needs items and labels, or pairs"):
+        encoder.calibrate(items, precision=0.9)
+    with pytest.warns(UserWarning, match="keeps its threshold"):
+        index.save(encoder.folder / "index")
+        encoder.calibrate(items, labels, families={f"class {i}": i // 4 for i in range(60)}, recall=0.5)
+        metric_learning.Index.load(encoder.folder / "index", encoder)
+    assert encoder.calibration["classes"] == 15 and encoder.calibration["of"] == "items"
+
+
+def test_a_threshold_is_calibrated_on_pairs(of_features):
+    encoder = metric_learning.load(of_features[0])
+    rng = np.random.default_rng(3)
+    items = np.repeat(rng.normal(size=(60, 7)), 5, axis=0) + 0.05 * rng.normal(size=(300, 7))
+    chosen = rng.integers(300, size=(3000, 2))
+    pairs = [(tuple(items[i]), tuple(items[j]), bool(i // 5 == j // 5)) for i, j in chosen]
+    pairs += [(tuple(items[i]), tuple(items[i - 1]), True) for i in range(300) if i % 5]
+    found = encoder.calibrate(pairs=pairs, far=0.05)
+    rows = encoder.embed(items).astype(np.float64)
+    distances = [np.sqrt(((rows[i] - rows[j]) ** 2).sum()) for i, j in chosen if i // 5 != j // 5]
+    assert found.rates["far"][0] == pytest.approx(np.mean(np.array(distances) <= found.threshold), abs=1e-3)
+    assert metric_learning.load(encoder.folder).calibration["of"] == "pairs"
+    measured = [(np.sqrt(((rows[i] - rows[j]) ** 2).sum()), bool(i // 5 == j // 5)) for i, j in chosen]
+    assert encoder.calibrate(pairs=measured, far=0.05).threshold == pytest.approx(found.threshold, rel=0.2)
 
 
 def test_search_is_that_of_the_evaluation(of_texts):

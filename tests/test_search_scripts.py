@@ -61,11 +61,33 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
     found = run("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")
     (answer,) = json.loads(found.stdout)
     assert answer["query"] == answer["hits"][0]["id"] == str(query) and len(answer["hits"]) == 2
-    matched = run("search", f"run={folder}", f"index={index}", f"query={images / 'class0'}", "match=true")
+    matched = run("match", f"run={folder}", f"index={index}", f"query={images / 'class0'}")
     assert matched.returncode == 0 and matched.stdout.count("0.0000") == 6
     assert metric_learning.Index.load(index).threshold == pytest.approx(threshold)
-    nothing = run("search", f"run={folder}", f"index={index}", f"query={query}", "match=true", "threshold=-1")
+    nothing = run("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
     assert nothing.stdout == f"{query}  no match\n"
+    done = run(
+        "search", f"run={folder}", f"index={index}", f"query={images / 'class0'}", f"out={tmp_path / 'hits.png'}"
+    )
+    assert done.stdout == f"what was found for 6 queries is in {tmp_path / 'hits.png'}\n", done.stderr
+    assert (tmp_path / "hits.png").stat().st_size > 10_000
+
+    lines = [
+        f"class{i}/{j}.png,class{k}/5.png,{i == k}" for i in range(16) for j in range(5) for k in (i, i - 1) if k >= 0
+    ]
+    (images / "pairs.csv").write_text("\n".join(["first,second,same", *lines]), encoding="utf-8")
+    done = run("calibrate", f"run={folder}", f"pairs={images / 'pairs.csv'}", "best_f1=true")
+    (images / "pairs.csv").unlink()
+    assert done.returncode == 0 and re.search(r"^ +pairs$", done.stdout, re.M), done.stderr
+    assert json.loads((folder / "thresholds.json").read_text())["of"] == "pairs"
+    matched = run("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=run", "json=true")
+    assert f"keeps its threshold {threshold:.4f}; that of its run is now" in matched.stderr
+    assert json.loads(matched.stdout)[0]["hits"][0]["id"] == str(query)
+
+    removed = run("search", f"index={index}", f"remove=[{query},{images / 'class1' / '0.png'}]")
+    assert "10 rows of 4 dimensions" in removed.stdout, removed.stderr
+    removed = run("search", f"index={index}", f"remove={query}")
+    assert removed.returncode == 2 and "ids must be in the index; 1 are not" in removed.stderr
 
     for out in ("v.npz", "v.parquet"):
         done = run("embed", f"run={folder}", f"items={images}", f"out={tmp_path / out}")
@@ -86,6 +108,13 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
     ("script", "words", "message"),
     [
         ("search", [], "expected run=FOLDER index=FOLDER, and gallery=... to fill the index or query=..."),
+        ("search", ["run=a", "index=i", "query=q", "out=hits.txt"], "out must end in .json, .csv, .png; got hits.txt"),
+        ("match", ["run=a", "index=i"], "expected run=FOLDER index=FOLDER query=..."),
+        (
+            "calibrate",
+            ["run=a", "far=0.1", "pairs=p", "families=f"],
+            "expected run=FOLDER .* pairs=FILE or families=FILE",
+        ),
         ("search", ["run=nowhere", "index=i", "query=q"], "load needs the folder of a run .* there is none in nowhere"),
         ("search", ["run=nowhere", "indx=i"], "expected words key=value, with keys run, .*; got indx=i"),
         ("search", ["run=a", "run=b"], "run is given twice"),
@@ -101,7 +130,7 @@ def test_wrong_words_are_answered_in_one_line(script, words, message):
     assert done.returncode == 2 and re.fullmatch(f"{script}.py: error: {message}.*\n", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("script", ["search", "calibrate", "embed"])
+@pytest.mark.parametrize("script", ["search", "match", "calibrate", "embed"])
 @pytest.mark.slow
 def test_help_is_printed(script):
     assert run(script, "--help").stdout.count(f"python scripts/{script}.py run=outputs/RUN") >= 1

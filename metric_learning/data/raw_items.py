@@ -19,6 +19,8 @@ from metric_learning.data.items import printable
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.table_files import read_table
 
+_COLUMNS = {"images": ("image", "path"), "texts": ("text",), "features": ("features",)}
+
 
 def images_of(
     items: Sequence[Any], shape: Sequence[int], fit: str, problems: dict[int, str]
@@ -51,6 +53,34 @@ def images_of(
         return found
 
     return RandomAccess(read, len(items), shape, np.uint8)
+
+
+def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
+    """The items, and of those that are rows of a table, {column: cell}, the cell that an encoder of this kind takes.
+
+    Args:
+        items: n of them.
+        kind: "images", of the column image or path; "texts", of text; "features", of features. Of a row with one
+            column it is that, whatever it is called.
+
+    Raises:
+        ValueError: a row without such a column.
+    """
+    if not any(isinstance(item, Mapping) for item in items):
+        return items
+    usual = _COLUMNS[kind]
+    cells = []
+    for number, item in enumerate(items):
+        if isinstance(item, Mapping):
+            name = next((name for name in usual if name in item), next(iter(item)) if len(item) == 1 else None)
+            if name is None:
+                raise ValueError(
+                    f"a row must have a column {' or '.join(usual)} for an encoder of {kind}; item {number} has "
+                    f"{', '.join(map(str, item)) or 'none'}"
+                )
+            item = item[name]
+        cells.append(item)
+    return cells
 
 
 def texts_of(items: Sequence[Any]) -> Sequence[str]:

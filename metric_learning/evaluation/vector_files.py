@@ -1,9 +1,12 @@
-"""Vectors with labels from files: .npz, .npy, and Parquet."""
+"""Vectors with labels in files: .npz, .npy, and Parquet."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from metric_learning.whole_files import in_one_move
 
 _USUAL = {
     "vectors": ("embeddings", "vectors", "features", "x", "X", "arr_0"),
@@ -54,6 +57,34 @@ def read_vectors(path: str | Path, argument: str = "vectors", **named: str | Non
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         raise ValueError(f"{argument} must be numbers [n, D]; got {rows.dtype} {list(rows.shape)} in {path}")
     return found | {"vectors": rows.astype(np.float32)}
+
+
+def write_parquet(
+    path: str | Path,
+    dimensions: int,
+    columns: Sequence[str],
+    parts: Iterable[tuple[np.ndarray, Mapping[str, Sequence[str | None]]]],
+) -> None:
+    """Writes vectors and texts in the layout that vector databases read: a column `features` of lists of one length.
+
+    Args:
+        path: of the file, which is written in one move; its folder is made.
+        dimensions: D.
+        columns: names of texts, such as "id" and "label".
+        parts: float32 [n, D] with the texts [n] of each column, one part in memory at a time.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    vectors = pyarrow.list_(pyarrow.float32(), dimensions)
+    schema = pyarrow.schema([*((name, pyarrow.string()) for name in columns), ("features", vectors)])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with in_one_move(path) as unfinished, pyarrow.parquet.ParquetWriter(unfinished, schema) as writer:
+        for rows, texts in parts:
+            flat = pyarrow.array(np.ascontiguousarray(rows, np.float32).reshape(-1))
+            arrays = [pyarrow.array(texts[name], pyarrow.string()) for name in columns]
+            lists = pyarrow.FixedSizeListArray.from_arrays(flat, dimensions)
+            writer.write_table(pyarrow.Table.from_arrays([*arrays, lists], schema=schema))
 
 
 def _arrays(path: Path, argument: str) -> dict[str, np.ndarray]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,23 +16,15 @@ from numpy.typing import ArrayLike
 from metric_learning.data.items import some
 from metric_learning.distances import check_distance
 from metric_learning.evaluation.search import Neighbors
+from metric_learning.evaluation.vector_files import write_parquet
 from metric_learning.index.approximate_search import ApproximateSearch, check_kind
 from metric_learning.index.exact_search import exact_search
-from metric_learning.index.shard import Shard, ShardedRows
+from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows
 from metric_learning.whole_files import write_json
 
 ABOUT = "index.json"
 VERSION = 1
 _KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold")
-
-
-class Hit(NamedTuple):
-    """An item that was found: its id, how far it is, and what is known about it."""
-
-    id: str
-    distance: float
-    label: str | None = None
-    metadata: dict[str, Any] | None = None
 
 
 class Index:
@@ -113,7 +106,7 @@ class Index:
         Raises:
             ValueError: shapes or lengths that do not fit, numbers that are not finite, zero rows, ids that are there.
         """
-        rows = self._checked("vectors", vectors)
+        rows = fitting_rows("vectors", vectors, self.dimensions, self.distance)
         names = [str(id) for id in ids]
         columns: dict[str, list[Any]] = {"ids": names}
         for name, column in (("labels", labels), ("metadata", metadata)):
@@ -201,7 +194,7 @@ class Index:
             raise ValueError("the index is empty; add rows before searching it")
         if k < 1:
             raise ValueError(f"k must be at least 1; got {k}")
-        rows = self._checked("queries", queries)
+        rows = fitting_rows("queries", queries, self.dimensions, self.distance)
         k = min(k, len(self))
         if self.kind == "exact":
             return exact_search(self.rows, rows, k, self.distance)
@@ -234,9 +227,19 @@ class Index:
             if path.name != ABOUT and not named:
                 path.unlink()
 
+    def to_parquet(self, path: str | Path) -> None:
+        """Writes id, vector (`features`), and label and metadata (JSON) if there are any, see `write_parquet`."""
+        texts = [shard.texts() for shard in self._shards]
+        known = [name for name in ("label", "metadata") if any(set(each[name]) - {None} for each in texts)]
+        vectors = (shard.vectors for shard in self._shards)
+        write_parquet(path, self.dimensions, ["id", *known], zip(vectors, texts, strict=True))
+
     @classmethod
     def load(cls, folder: str | Path, encoder: Any = None) -> Index:
         """The index in a folder; its vectors are mapped from their files, not read.
+
+        It keeps the threshold that it was saved with, and warns if the encoder was calibrated anew since; one without a
+        threshold takes that of the encoder.
 
         Args:
             folder: see `save`.
@@ -260,6 +263,14 @@ class Index:
             raise ValueError(f"the index in {folder} is not of the encoder in {encoder.folder}; embed its items again")
         index._changed()
         index.recall, index.threshold = about["recall"], about["threshold"]
+        of_run = None if encoder is None else encoder.calibration.get("threshold")
+        if index.threshold is None:
+            index.threshold = of_run
+        elif of_run not in (None, index.threshold):
+            warnings.warn(
+                f"the index in {folder} keeps its threshold {index.threshold:.4f}; that of its run is now {of_run:.4f}",
+                stacklevel=2,
+            )
         index._learned = folder / about["learned"] if about.get("learned") else None
         return index
 
@@ -267,22 +278,10 @@ class Index:
         self._place = {id: row for row, id in enumerate(self.ids)}
         self._approximately = self.recall = self._learned = None
 
-    def _checked(self, name: str, vectors: ArrayLike) -> np.ndarray:
-        rows = np.array(vectors, np.float32, ndmin=2)
-        if rows.ndim != 2 or rows.shape[1] != self.dimensions or not len(rows):
-            raise ValueError(f"{name} must be [n, {self.dimensions}], n at least 1; got {list(np.shape(vectors))}")
-        for problem, wrong in (
-            ("finite", ~np.isfinite(rows).all(axis=1)),
-            ("of some length with distance=cosine", (self.distance == "cosine") & ~rows.any(axis=1)),
-        ):
-            if wrong.any():
-                raise ValueError(f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows")
-        return rows
-
     def _hit(self, row: int, distance: float) -> Hit:
         for shard in self._shards:
             if row < len(shard.ids):
-                return Hit(shard.ids[row], distance, shard.labels[row], shard.metadata[row])
+                return shard.hit(row, distance)
             row -= len(shard.ids)
         raise IndexError(row)
 

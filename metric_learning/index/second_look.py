@@ -3,7 +3,8 @@
 import numpy as np
 
 from metric_learning.evaluation.rerank import expand_queries, k_reciprocal
-from metric_learning.index.index import Hit, Index
+from metric_learning.index.index import Index
+from metric_learning.index.shard import Hit
 
 
 def second_look(

@@ -8,11 +8,39 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metric_learning.whole_files import in_one_move, write_json
+
+
+class Hit(NamedTuple):
+    """An item that was found: its id, how far it is, and what is known about it."""
+
+    id: str
+    distance: float
+    label: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str) -> np.ndarray:
+    """float32 [n, dimensions] of vectors that an index of this distance can hold.
+
+    Raises:
+        ValueError: another shape, numbers that are not finite, with distance=cosine a zero row, which has no direction.
+    """
+    rows = np.array(vectors, np.float32, ndmin=2)
+    if rows.ndim != 2 or rows.shape[1] != dimensions or not len(rows):
+        raise ValueError(f"{name} must be [n, {dimensions}], n at least 1; got {list(np.shape(vectors))}")
+    for problem, wrong in (
+        ("finite", ~np.isfinite(rows).all(axis=1)),
+        ("of some length with distance=cosine", (distance == "cosine") & ~rows.any(axis=1)),
+    ):
+        if wrong.any():
+            raise ValueError(f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows")
+    return rows
 
 
 class ShardedRows:
@@ -68,6 +96,14 @@ class Shard:
     def take(self, rows: np.ndarray) -> Shard:
         ids, labels, metadata = ([column[row] for row in rows] for column in (self.ids, self.labels, self.metadata))
         return Shard(np.asarray(self.vectors[rows]), ids, labels, metadata)
+
+    def hit(self, row: int, distance: float) -> Hit:
+        return Hit(self.ids[row], distance, self.labels[row], self.metadata[row])
+
+    def texts(self) -> dict[str, list[str | None]]:
+        """What is known of the rows as "id", "label" and "metadata", which is JSON."""
+        metadata = [None if known is None else json.dumps(known, ensure_ascii=False) for known in self.metadata]
+        return {"id": list(self.ids), "label": list(self.labels), "metadata": metadata}
 
     def save(self, folder: Path) -> str:
         """Writes the files, unless they are there; returns their name."""

@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
 import metric_learning
@@ -149,11 +150,39 @@ def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
 
 def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
     filled(rows, encoder="abc").save(tmp_path)
-    encoder = type("Encoder", (), {"fingerprint": "abc", "folder": "run"})()
+    encoder = type("Encoder", (), {"fingerprint": "abc", "folder": "run", "calibration": {}})()
     assert len(Index.load(tmp_path, encoder)) == 200
     encoder.fingerprint = "def"
     with pytest.raises(ValueError, match="is not of the encoder in run; embed its items again"):
         Index.load(tmp_path, encoder)
+
+
+def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tmp_path, recwarn):
+    encoder = type("Encoder", (), {"fingerprint": "abc", "calibration": {"threshold": 0.5}})()
+    index = filled(rows, encoder="abc")
+    index.save(tmp_path)
+    assert Index.load(tmp_path, encoder).threshold == 0.5  # it had none of its own
+    index.threshold = 0.25
+    index.save(tmp_path)
+    assert Index.load(tmp_path).threshold == 0.25 and not recwarn
+    with pytest.warns(UserWarning, match="keeps its threshold 0.2500; that of its run is now 0.5000$"):
+        assert Index.load(tmp_path, encoder).threshold == 0.25
+    encoder.calibration = {"threshold": 0.25}
+    assert Index.load(tmp_path, encoder).threshold == 0.25
+
+
+def test_parquet_holds_what_the_index_holds(rows, tmp_path):
+    index = Index(8, "euclidean")
+    index.add(rows[:2], ["a", "b"])
+    index.to_parquet(tmp_path / "bare.parquet")
+    assert pyarrow.parquet.read_schema(tmp_path / "bare.parquet").names == ["id", "features"]
+    index.add(rows[2:5], ["c", 4, 5], labels=["x", None, "z"], metadata=[{"price": 3}, None, {"seen": "ä"}])
+    index.to_parquet(tmp_path / "new" / "index.parquet")
+    found = pyarrow.parquet.read_table(tmp_path / "new" / "index.parquet").to_pydict()
+    assert found["id"] == ["a", "b", "c", "4", "5"] and found["label"] == [None, None, "x", None, "z"]
+    assert found["metadata"] == [None, None, '{"price": 3}', None, '{"seen": "ä"}']
+    np.testing.assert_array_equal(np.array(found["features"], np.float32), rows[:5])
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["index.parquet"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from metric_learning.report.pictures.embedding_map import embedding_map as embed
 from metric_learning.report.pictures.histograms import (
     distance_histograms as distance_histograms,
 )
+from metric_learning.report.pictures.hits import hit_gallery as hit_gallery
 from metric_learning.report.pictures.neighbors import neighbor_gallery as neighbor_gallery
 from metric_learning.report.pictures.neighbors import neighbor_table as neighbor_table
 from metric_learning.report.pictures.thresholds import threshold_curves as threshold_curves

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from metric_learning.evaluation.search import Neighbors
 from metric_learning.labels import are_alike, class_words
@@ -93,13 +94,13 @@ def neighbor_gallery(
         for line, text in enumerate(canvas.legible_lines(split.captions[row], 22, 3)):
             canvas.write(axes, 16, y + 22 + 16 * line, text, size=9.5, weight="bold")
         canvas.write(axes, 16, y + _TILE - 8, f"AP {average_precision[row]:.2f}", size=9, color=canvas.GRAY)
-        _draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
+        draw_tile(axes, split.inputs[row], _NAMES, y, canvas.INK)
         for rank, found in enumerate(neighbors.indices[row]):
             x = first + rank * (_TILE + _GAP)
             if are_alike(gallery.labels[found], split.labels[row]):
-                _draw_tile(axes, gallery.inputs[found], x, y, canvas.RIGHT)
+                draw_tile(axes, gallery.inputs[found], x, y, canvas.RIGHT)
             else:
-                _draw_tile(axes, gallery.inputs[found], x, y, canvas.WRONG)
+                draw_tile(axes, gallery.inputs[found], x, y, canvas.WRONG)
                 name = (
                     gallery.captions[found] if class_names is None else class_words(gallery.labels[found], class_names)
                 )
@@ -110,7 +111,8 @@ def neighbor_gallery(
     return canvas.save(figure, path)
 
 
-def _draw_tile(axes, image, x, y, color):
+def draw_tile(axes: Axes, image: np.ndarray, x: float, y: float, color: str) -> None:
+    """An image with a frame, of 88 x 88 pixels in all, its top left corner at (x, y)."""
     frame = 4
     axes.fill([x, x + _TILE, x + _TILE, x], [y, y, y + _TILE, y + _TILE], color=color, linewidth=0)
     inner = (x + frame, x + _TILE - frame, y + _TILE - frame, y + frame)
