@@ -239,7 +239,7 @@ class Encoder:
 
     def _of_pairs(self, pairs) -> Nearest:
         given = labelled_pairs(pairs)
-        distances = given.distances
+        distances: Any = given.distances
         if given.units is not None:
             first, second = self._rows(given.items)[given.units.T]
             distances = rowwise(first, second, distance=self.distance).numpy()

@@ -153,7 +153,7 @@ def evaluate(
     relevance = Relevance(labels, gallery_labels, sizes, **own, **others)
     queries: Any = embeddings
     if expand:
-        options = {"neighbors": expand, "distance": distance, "left_out": relevance}
+        options: dict[str, Any] = {"neighbors": expand, "distance": distance, "left_out": relevance}
         queries = expand_queries(embeddings, gallery_embeddings, **options)
     finder: Any = Finder(queries, gallery_embeddings, distance=distance, left_out=relevance, engine=engine)
     if rerank:
