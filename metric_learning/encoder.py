@@ -87,6 +87,8 @@ class Encoder:
         scores: `metrics.json` of the run, likewise.
         calibration: `thresholds.json`, what `calibrate` found; {} before.
         columns: of kind "ids", the names of the columns that a row may have.
+        fit: how images are brought to their size, see `fit_image`.
+        vocabulary: how texts or rows of a table become ids; None where the model takes them as they are.
     """
 
     def __init__(
@@ -108,8 +110,8 @@ class Encoder:
         self.card = read_json(folder / "data.json")
         self.scores = read_json(folder / "metrics.json")
         self.calibration = read_json(folder / THRESHOLDS)
-        self._fit = about.get("fit") or "letterbox"
-        self._vocabulary = vocabulary
+        self.fit: str = about.get("fit") or "letterbox"
+        self.vocabulary = vocabulary
         self.columns = vocabulary.names if isinstance(vocabulary, ColumnIds) else ()
 
     def __repr__(self) -> str:
@@ -174,12 +176,12 @@ class Encoder:
         if self.kind != "ids" and not isinstance(items, np.ndarray):
             items = cells_of(items, self.kind)
         if self.kind == "images":
-            return images_of(items, self.input_shape, self._fit, problems)
+            return images_of(items, self.input_shape, self.fit, problems)
         if self.kind == "texts":
             texts = texts_of(items)
-            return self._vocabulary.encode(texts) if isinstance(self._vocabulary, Vocabulary) else np.array(texts)
-        if isinstance(self._vocabulary, ColumnIds):
-            return ids_of(items, self._vocabulary)
+            return self.vocabulary.encode(texts) if isinstance(self.vocabulary, Vocabulary) else np.array(texts)
+        if isinstance(self.vocabulary, ColumnIds):
+            return ids_of(items, self.vocabulary)
         return features_of(items, self.input_shape[0])
 
     def embed_inputs(self, inputs: Any, *, batch_size: int = 1024, memory: float = 1.0) -> np.ndarray:
