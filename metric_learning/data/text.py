@@ -17,7 +17,7 @@ import numpy as np
 from metric_learning.whole_files import write_whole
 
 
-class _WordCharacters(dict):
+class WordCharacters(dict):
     """For `str.translate`: letters, digits and their marks stay, the rest parts words.
 
     A regular expression's `\\w` would also part words at the vowel signs of Hindi and others like it.
@@ -37,7 +37,7 @@ class _WordCharacters(dict):
         return self[code]
 
 
-_WORD_CHARACTERS = _WordCharacters()
+_WORD_CHARACTERS = WordCharacters()
 
 
 def words(text: str) -> list[str]:
