@@ -70,6 +70,13 @@ MAY_IMPORT = {
     "metric_learning.tracking": FLOOR_1,
     "metric_learning.index": FLOOR_1 | {"metric_learning.data", "metric_learning.evaluation"},
     "metric_learning.encoder_files": FLOOR_1,
+    "metric_learning.export": FLOOR_1
+    | {
+        "metric_learning.data",
+        "metric_learning.encoder",
+        "metric_learning.encoder_files",
+        "metric_learning.encoders",
+    },
     "metric_learning.encoder": FLOOR_1
     | {
         "metric_learning.data",
