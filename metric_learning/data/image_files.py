@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from metric_learning.data import deep_images
 from metric_learning.data import images as decoder
+from metric_learning.data.boxes import WHOLE, hashes_with_boxes
 from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.images import check_image_options, decode_images, refuse_or_warn
 from metric_learning.data.random_access import RandomAccess, take
@@ -35,6 +36,7 @@ def open_images(
     skip_unreadable: bool = False,
     cache: str = "auto",
     cache_dir: str | Path | None = None,
+    boxes: np.ndarray | None = None,
 ) -> tuple[np.ndarray | RandomAccess, np.ndarray, np.ndarray]:
     """Image files as one array, or as inputs that are decoded when they are asked for.
 
@@ -48,6 +50,7 @@ def open_images(
             memory, if a quarter of the memory that is free will do, and otherwise disk.
         cache_dir: where "disk" keeps its files; None: `metric_learning` in `$XDG_CACHE_HOME` or `~/.cache`. Each set of
             files and options has a folder of its own there, which may be removed at any time.
+        boxes: int64 [n, 4], the part of each image, see `fit_image`, WHOLE for all of it; None: all of all.
 
     Returns:
         (images, readable, hashes): uint8 [m, height, width, channels] of the m readable files, bool [n], which of the
@@ -69,7 +72,8 @@ def open_images(
     states = _states(files)
 
     def decode(rows):
-        return decode_images([files[row] for row in rows], **options)
+        parts = None if boxes is None else [None if box[0] == WHOLE else box for box in boxes[rows].tolist()]
+        return decode_images([files[row] for row in rows], **options, boxes=parts)
 
     def decode_whole(rows):
         found, problems = decode(rows)
@@ -83,7 +87,7 @@ def open_images(
         inputs = np.empty(inputs.shape, np.uint8)
         now, keep = np.arange(len(files)), inputs.__setitem__
     elif cache == "disk":
-        folder = Path(cache_dir or default_cache_dir()).expanduser() / _key(files, states, options)
+        folder = Path(cache_dir or default_cache_dir()).expanduser() / _key(files, states, options, boxes)
         kept = DiskCache(folder, inputs, lambda rows: _states([files[row] for row in rows]) == states[rows])
         inputs, keep = kept.inputs, kept.keep
         there = len(files) - len(kept.missing)
@@ -95,6 +99,8 @@ def open_images(
     readable = np.ones(len(paths), bool)
     readable[list(problems)] = False
     hashes = _hashes(files, folder / HASHES if cache == "disk" else None)
+    if boxes is not None:
+        hashes = np.array(hashes_with_boxes(hashes.tolist(), boxes))
     return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable, hashes[readable]
 
 
@@ -197,10 +203,11 @@ def decoder_version() -> bytes:
     return code + PIL.__version__.encode("ascii")
 
 
-def _key(files, states, options) -> str:
+def _key(files, states, options, boxes) -> str:
     """Another name for other files, other contents, and whatever else would decode to other pixels."""
     about = "\0".join([*files, repr(options)]).encode("utf-8", "surrogateescape")
-    digest = hashlib.sha256(b"\0".join([decoder_version(), about, states.tobytes()])).hexdigest()
+    parts = [decoder_version(), about, states.tobytes(), b"" if boxes is None else boxes.tobytes()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()
     root = Path(os.path.commonpath([min(files), max(files)]))
     size = "x".join(map(str, options["image_size"]))
     return f"{root.name}-{size}-{digest[:16]}"

@@ -28,7 +28,12 @@ _KINDS = {
 
 
 def fit_image(
-    image: Image.Image, image_size: int | Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+    image: Image.Image,
+    image_size: int | Sequence[int],
+    *,
+    channels: int = 3,
+    fit: str = "letterbox",
+    box: Sequence[int] | None = None,
 ) -> np.ndarray:
     """One opened image as the eye sees it, in the size and channels asked for.
 
@@ -40,15 +45,22 @@ def fit_image(
         image_size: (height, width) to come out, or one number for both.
         channels: 3 for RGB, 1 for gray.
         fit: "letterbox" keeps the proportions and fills up with white; "stretch" does not.
+        box: (left, top, right, bottom) in pixels of the rotated image, the part to take; None: all of it.
 
     Returns:
         uint8 [height, width, channels].
 
     Raises:
-        ValueError: an argument is not as above, or the image is deep and its range cannot be told.
+        ValueError: an argument is not as above, a box that is not within the image, or the image is deep and its range
+            cannot be told.
     """
     height, width = check_image_options(image_size, channels, fit)
-    image = _to_colors(ImageOps.exif_transpose(to_8_bits(image)))
+    image = ImageOps.exif_transpose(to_8_bits(image))
+    if box is not None:
+        if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
+            raise ValueError(f"the box {tuple(box)} is not within the image, {image.width} x {image.height}")
+        image = image.crop(tuple(box))
+    image = _to_colors(image)
     inner = (width, height)
     if fit == "letterbox":
         scale = min(width / image.width, height / image.height)
@@ -70,13 +82,19 @@ def _to_colors(image: Image.Image) -> Image.Image:
 
 
 def decode_images(
-    paths: Sequence[str | Path], image_size: int | Sequence[int], *, channels: int = 3, fit: str = "letterbox"
+    paths: Sequence[str | Path],
+    image_size: int | Sequence[int],
+    *,
+    channels: int = 3,
+    fit: str = "letterbox",
+    boxes: Sequence[Sequence[int] | None] | None = None,
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Decode image files in threads.
 
     Args:
         paths: the files.
         image_size, channels, fit: see `fit_image`.
+        boxes: the part of each image, see `fit_image`; None: the whole of all.
 
     Returns:
         (images, problems): uint8 [n, height, width, channels], of any content where there is no image to be had, and
@@ -87,7 +105,7 @@ def decode_images(
     problems = {}
     read = partial(read_image, image_size=image_size, channels=channels, fit=fit)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for i, result in enumerate(pool.map(read, paths)):
+        for i, result in enumerate(pool.map(read, paths, boxes or [None] * len(paths))):
             if isinstance(result, np.ndarray):
                 images[i] = result
             else:
@@ -107,14 +125,14 @@ def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadab
         warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
-def read_image(path: str | Path, **options: Any) -> np.ndarray | str:
+def read_image(path: str | Path, box: Sequence[int] | None = None, **options: Any) -> np.ndarray | str:
     """The image, or in words why there is none."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # opening a pipe waits for somebody to write into it
             return f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
         with Image.open(path) as image:
-            return fit_image(image, **options)
+            return fit_image(image, box=box, **options)
     except FileNotFoundError:
         return "no such file"
     except Image.UnidentifiedImageError:

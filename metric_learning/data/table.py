@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.data.boxes import boxes_of, with_boxes
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.items import path_ids
 from metric_learning.data.listed_images import listed_images
@@ -62,7 +63,8 @@ def table(
     """Items of a file of rows: images by their path, texts, categories and numbers, or features.
 
     The file is CSV (UTF-8, with a header line), JSON lines (.jsonl) or Parquet (.parquet). The table layout of Open
-    Metric Learning (label, path, split, is_query, is_gallery, sequence) works as it is; boxes in it are not cut out.
+    Metric Learning (label, path, split, is_query, is_gallery, sequence) works as it is; of an image with a box (x_1,
+    y_1, x_2, y_2, in pixels from the left and the top) the item is what is in the box.
 
     Args:
         path: the file.
@@ -86,8 +88,8 @@ def table(
         query, gallery: columns saying true or false of the rows to be judged: those that are searched for, and those
             that are searched in; a row may be both. None: the columns is_query and is_gallery, if both are there. Then
             rows of "validation" are judged if none is of "test", and some of train are held out to choose by.
-        id: column saying which item a row is; rows of one id never find each other. None: the file for images, so that
-            `a.png`, `./a.png` and a link to it are one item; for all else each row is an item.
+        id: column saying which item a row is; rows of one id never find each other. None: the file for images (and the
+            box), so that `a.png`, `./a.png` and a link to it are one item; for all else each row is an item.
         group: column such as the camera or the session of each row; rows of one class and group never find each other.
             None: the column called "group" if there is one, or "sequence" beside is_query. "": do not look for one.
         weight: column of numbers from 0, how much a row counts in the loss of training. None: each as much.
@@ -171,9 +173,10 @@ def table(
     if kind == "texts":
         return text_source(path.stem, class_names, inputs, labels, rows, **common, **vocabulary_options)
     paths = [_path_of(path.parent, name) for name in inputs]
+    boxes = boxes_of(rows_of_file)
     if not id:
         common["ids"] = path_ids(paths, path.parent)
-    _warn_about_boxes(rows_of_file)
+        common["ids"] = common["ids"] if boxes is None else with_boxes(common["ids"], boxes)
     return listed_images(
         path.stem,
         class_names,
@@ -188,6 +191,7 @@ def table(
         skip_unreadable=skip_unreadable,
         cache=cache,
         cache_dir=cache_dir,
+        boxes=boxes,
     )
 
 
@@ -262,9 +266,3 @@ def truths(table, name, argument) -> np.ndarray:
     if wrong:
         raise ValueError(f"{table.path}: column {name!r} must hold true or false (or 1 or 0), got {wrong[0]!r}")
     return np.array([TRUTHS[word] for word in words], bool)
-
-
-def _warn_about_boxes(table) -> None:
-    boxes = [name for name in ("x_1", "y_1", "x_2", "y_2") if name in table.header and any(table.cells(name, "boxes"))]
-    if boxes:
-        warnings.warn(f"{table.path}: the boxes in columns {', '.join(boxes)} are not cut out", stacklevel=3)

@@ -133,10 +133,6 @@ def test_the_table_of_open_metric_learning_works_as_it_is(images, tmp_path):
     both = [(*row[:3], "1", "1") for row in rows]
     source = table(write(tmp_path / "oml.csv", ["label", "path", "split", "is_query", "is_gallery"], both))
     assert source.gallery is None and len(source.test) == 6
-    boxes = [(*row, "0", "0", "2", "2") for row in both]
-    header = ["label", "path", "split", "is_query", "is_gallery", "x_1", "y_1", "x_2", "y_2"]
-    with pytest.warns(UserWarning, match="the boxes in columns x_1, y_1, x_2, y_2 are not cut out"):
-        table(write(tmp_path / "oml.csv", header, boxes))
 
 
 def test_groups_of_rows_are_those_of_the_column(texts):

@@ -1,0 +1,57 @@
+"""Boxes of a table: which part of an image an item is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from metric_learning.data.table_files import Table
+
+# As Open Metric Learning names them: from the left and from the top, in pixels.
+COLUMNS = ("x_1", "y_1", "x_2", "y_2")
+WHOLE = -1  # in place of each number, where an item is the whole image
+
+
+def boxes_of(table: Table) -> np.ndarray | None:
+    """int64 [n, 4], the box (x_1, y_1, x_2, y_2) of each row, WHOLE where its cells are empty; None if all are or if
+    the table has no such columns.
+
+    Raises:
+        ValueError: cells that hold no numbers, a box of which only a part is given, or without an inside.
+    """
+    if not set(COLUMNS) <= set(table.header):
+        return None
+    found = np.stack([table.numbers_or_nan(name, "boxes") for name in COLUMNS], axis=1)
+    empty = np.isnan(found)
+    if empty.all():
+        return None
+    x_1, y_1, x_2, y_2 = np.where(empty, 0, found).T
+    wrong = (empty.any(axis=1) & ~empty.all(axis=1)) | (
+        ~empty.any(axis=1) & ~((0 <= x_1) & (x_1 < x_2) & (0 <= y_1) & (y_1 < y_2))
+    )
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        given = ", ".join(f"{value:g}" for value in found[row])
+        raise ValueError(
+            f"{table.path}: a box must have 0 <= x_1 < x_2 and 0 <= y_1 < y_2, or none of the four; got {given} in row "
+            f"{table.numbers[row]}, counted after the header"
+        )
+    return np.where(empty, WHOLE, np.rint(np.where(empty, 0, found))).astype(np.int64)
+
+
+def with_boxes(names: Sequence[str], boxes: np.ndarray) -> list[str]:
+    """The names of images [n], each with its box, so that two boxes of an image are two items."""
+    return [
+        name if box[0] == WHOLE else f"{name}[{','.join(map(str, box))}]"
+        for name, box in zip(names, boxes.tolist(), strict=True)
+    ]
+
+
+def hashes_with_boxes(hashes: Sequence[str], boxes: np.ndarray) -> list[str]:
+    """The hashes of files [n], another one for another box of the same file."""
+    return [
+        key if box[0] == WHOLE else hashlib.blake2b(f"{key} {box}".encode(), digest_size=8).hexdigest()
+        for key, box in zip(hashes, boxes.tolist(), strict=True)
+    ]
