@@ -33,7 +33,17 @@ KINDS = {
     **dict.fromkeys(("clipnorm", "clipvalue", "ema", "global_clipnorm"), ABOVE_0),
     **dict.fromkeys(("alpha", "bias", "normalizer", "sigma", "softening_start"), NUMBER),
     **dict.fromkeys(
-        ("embedding_dim", "hidden", "logical_cpus", "num_classes", "num_proxies", "patience", "thaw_at", "token_dim"),
+        (
+            "crop",
+            "embedding_dim",
+            "hidden",
+            "logical_cpus",
+            "num_classes",
+            "num_proxies",
+            "patience",
+            "thaw_at",
+            "token_dim",
+        ),
         WHOLE,
     ),
     **dict.fromkeys(("data_dir", "entity", "group", "image", "manual_dir", "path", "resume", "root", "split"), TEXT),

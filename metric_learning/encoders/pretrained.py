@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 
 from metric_learning.encoders.backbone import BACKBONE, Backbone, set_trained_part
+from metric_learning.encoders.center_crop import CenterCrop
 from metric_learning.encoders.embedding_head import embedding_head
 from metric_learning.encoders.keras_hub import is_preset, keras_hub, load_backbone, part_for, where
 from metric_learning.encoders.pooling import POOLINGS, pool
@@ -24,6 +25,7 @@ def pretrained(
     train: str = "head",
     train_norms: bool = False,
     any_size: bool = False,
+    crop: int | None = None,
     pooling: str = "avg",
     hidden: Sequence[int] = (),
     dropout: float = 0.0,
@@ -53,6 +55,8 @@ def pretrained(
             stages; see `set_trained_part`.
         train_norms: whether the batch norms of that part train too, see `set_trained_part`.
         any_size: take images of any height and width, so that training may see crops and judging whole images.
+        crop: take the middle of larger images, of this height and width: with `augmentation.size` of the same, training
+            sees crops of what was read and judging the middle of it. None: images as they are.
         pooling: of a feature map: "avg", "max", "avg+max", or "gem" with a learned power.
         hidden, dropout, embedding_dim, batch_norm, normalize: see `embedding_head`; with embedding_dim=None the pooled
             features are the embeddings.
@@ -72,12 +76,18 @@ def pretrained(
     if pooling not in POOLINGS:
         raise ValueError(f"encoder.pooling must be one of {', '.join(POOLINGS)}; got {pooling!r}")
     input_shape = tuple(input_shape)
-    taken = (None, None, input_shape[-1]) if any_size else input_shape
-    name, model, scaling = _load(str(backbone), weights, taken)
+    taken = (None, None, input_shape[-1]) if any_size or crop else input_shape
     images = keras.Input(taken, name="images")
+    pixels = images
+    if crop is not None:
+        if not 0 < crop <= min(input_shape[:2]):
+            raise ValueError(f"encoder.crop must be at most the images, {min(input_shape[:2])} pixels; got {crop}")
+        taken = input_shape = (crop, crop, input_shape[-1])
+        pixels = CenterCrop(crop, name="center_crop")(images)
+    name, model, scaling = _load(str(backbone), weights, taken)
     layer = Backbone(model, **scaling, name=BACKBONE)
     try:
-        features = layer(images)
+        features = layer(pixels)
     except Exception as error:  # what the layers of a strange model raise
         raise ValueError(f"{name} cannot take images of shape {taken}: {one_line(error)}") from error
     set_trained_part(layer, train, input_shape, train_norms=train_norms)
