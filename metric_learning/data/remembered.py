@@ -38,7 +38,7 @@ def save(source: DataSource, folder: Path) -> None:
     items = _items_of(source)
     write_whole(folder / "items.csv", to_table(items))
     write_json(folder / "classes.json", {name: source.names_of(split) for name, split in source.splits.items()})
-    write_json(folder / "data.json", _card(source, items))
+    write_json(folder / "data.json", source.card)
 
 
 def changes_since(source: DataSource, folder: Path) -> str:
@@ -63,7 +63,9 @@ def _items_of(source) -> dict[str, list[Item]]:
     return items
 
 
-def _card(source, items) -> dict:
+def card(source: DataSource) -> dict:
+    """What `data.json` says of a source, see `save`."""
+    items = _items_of(source)
     listed_again = {name: len(rows) for name, rows in repeated_items(source.splits).items()}
     return {
         "name": source.name,
@@ -90,7 +92,7 @@ def _card(source, items) -> dict:
 
 def _sizes(split) -> dict:
     """Items of a class: of the smallest, of the one in the middle, and of the largest."""
-    sizes = np.unique(split.labels, return_counts=True)[1]
+    sizes = split.class_sizes
     return {"smallest": int(sizes.min()), "median": float(np.median(sizes)), "largest": int(sizes.max())}
 
 

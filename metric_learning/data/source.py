@@ -140,6 +140,11 @@ class DataSource:
         """Split name -> hashes of what its items hold, see `items.contents`."""
         return {name: contents(split, self.kind) for name, split in self.splits.items()}
 
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """What `data.json` of a run says: counts, class sizes, hashes, and what is there twice."""
+        return remembered.card(self)
+
     def save(self, folder: str | Path) -> None:
         """Write what a run must remember of its data, see `remembered.save`; also `vocabulary.json` of texts, and
         `columns.json` of ids."""

@@ -2,6 +2,7 @@
 matplotlib."""
 
 from metric_learning.report.pictures.curves import training_curves as training_curves
+from metric_learning.report.pictures.data_card import data_card as data_card
 from metric_learning.report.pictures.embedding_map import embedding_map as embedding_map
 from metric_learning.report.pictures.histograms import (
     distance_histograms as distance_histograms,
