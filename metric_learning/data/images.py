@@ -59,7 +59,8 @@ def fit_image(
     if box is not None:
         if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
             raise ValueError(f"the box {tuple(box)} is not within the image, {image.width} x {image.height}")
-        image = image.crop(tuple(box))
+        left, top, right, bottom = box
+        image = image.crop((left, top, right, bottom))
     image = _to_colors(image)
     inner = (width, height)
     if fit == "letterbox":

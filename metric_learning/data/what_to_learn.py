@@ -37,7 +37,7 @@ def what_to_learn(source: DataSource, labels: str, augment: Augmentation | None)
     if labels == "hierarchy":
         if source.train.levels is None:
             raise ValueError("labels=hierarchy needs data with one, such as data=table data.hierarchy=COLUMN")
-        return _of_all_levels(source.train)
+        return _of_all_levels(source.train, source.train.levels)
     if labels != "items":
         raise ValueError(f"labels must be classes, hierarchy or items; got {labels!r}")
     if augment is None:
@@ -48,12 +48,12 @@ def what_to_learn(source: DataSource, labels: str, augment: Augmentation | None)
     return source.train.without_labels(), source.train.captions
 
 
-def _of_all_levels(split: Split) -> tuple[Split, list[str]]:
+def _of_all_levels(split: Split, levels: np.ndarray) -> tuple[Split, list[str]]:
     """A column for each class and each of its ancestors, the classes first, since a batch is drawn by the first of
     equally rare columns."""
     columns, names = [], []
-    for depth in reversed(range(split.levels.shape[1])):
-        groups = np.unique(split.levels[:, depth])
-        columns.append(split.levels[:, depth, None] == groups)
+    for depth in reversed(range(levels.shape[1])):
+        groups = np.unique(levels[:, depth])
+        columns.append(levels[:, depth, None] == groups)
         names += [f"level {depth + 1}, group {group + 1}" for group in groups]
     return replace(split, labels=np.concatenate(columns, axis=1)), names
