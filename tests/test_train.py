@@ -37,16 +37,20 @@ def test_run_leaves_everything_about_it_in_its_folder(configure, tmp_path, capsy
     assert len(set(classes["train"]) | set(classes["validation"]) | set(classes["test"])) == 16
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 4
     pictures = {path.name: len(path.read_bytes()) for path in (tmp_path / "report").glob("*.png")}
-    assert min(pictures.values()) > 10_000
+    assert min(pictures.values()) > 8_000
     assert set(pictures) == {
+        "data.png",
         "training_curves.png",
         "neighbors.png",
         "embedding_map.png",
         "distance_histograms.png",
+        "suspicious_labels.png",
     }
+    header = (tmp_path / "report" / "suspicious_labels.csv").read_text().splitlines()[0]
+    assert header == "id,caption,given_label,proposed_label,agreement,neighbors,correct_label"
 
     table = capsys.readouterr().out
-    assert re.search(r"recall@1 +\d\.\d{4} +\d\.\d{4} +\d\.\d{4} +\d\.\d{4}\n", table)
+    assert re.search(r"recall@1( +\d\.\d{4}){2}( +\d\.\d{4} \(\S+ to \S+\)){2}\n", table)
     assert f"{scores['test/map@r']:.4f}" in table
 
 
@@ -113,7 +117,7 @@ def test_every_loss_goes_from_data_to_report(configure, tmp_path, loss):
     assert 0.0 < objective <= 1.0
     scores = json.loads((tmp_path / "metrics.json").read_text())
     assert np.isfinite([scores["test/recall@1"], scores["test/map@r"]]).all()
-    assert len(list((tmp_path / "report").glob("*.png"))) == 4
+    assert len(list((tmp_path / "report").glob("*.png"))) == 6
 
 
 @pytest.mark.parametrize("augmentation", ["drawing", "views", "keras"])

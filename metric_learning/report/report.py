@@ -15,6 +15,7 @@ from metric_learning.evaluation.judge import SplitEvaluation
 from metric_learning.evaluation.nearest import nearest_of_all
 from metric_learning.labels import rarest_class
 from metric_learning.report import sections
+from metric_learning.report.data import report_data
 from metric_learning.report.judged import Judged
 from metric_learning.report.page import Section, write_page
 from metric_learning.report.pictures import (
@@ -66,7 +67,7 @@ def report_run(
     more: Sequence[Section] = (),
     **options: Any,
 ) -> dict[str, Path]:
-    """`write_report` of the test split of a source.
+    """`write_report` of the test split of a source, and what `report_data` says of its data.
 
     Args:
         folder: of the report.
@@ -84,15 +85,16 @@ def report_run(
         for split, found in sorted(judged.items())
     }
     validation = trained.get("validation")
+    pictures, about_data = report_data(folder, source, trained, distance=options.get("distance", "cosine"))
     background = Background(
         about=source.describe(),
         columns={name: columns[name] for name in sorted(columns)},
         intervals={name: found.evaluation.intervals(over=found.drawn) for name, found in trained.items()},
         curve=_curve(validation.embeddings, source.validation.labels, options) if validation else None,
-        sections=more,
+        sections=(*more, *about_data),
         **_kept(run),
     )
-    return write_report(
+    return pictures | write_report(
         folder,
         source.test,
         test.embeddings,
