@@ -164,3 +164,22 @@ def test_every_program_tells_its_use(program):
         return
     done = run(program, "--help")
     assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""
+
+
+def test_planted_swaps_are_pairs_of_two_classes():
+    swap = load("benchmark_labels").swap
+    labels = np.repeat(np.arange(50), 6)
+    swapped = swap(labels, 0.1, seed=3)
+    assert (swapped != labels).sum() == 30 and sorted(swapped) == sorted(labels)
+    assert (swap(labels, 0.1, seed=3) == swapped).all() and (swap(labels, 0.1, seed=4) != swapped).any()
+
+
+def test_a_ranking_of_suspicious_labels_is_measured_by_hand():
+    measures = load("benchmark_labels").measures
+    true = {name: name.upper() for name in "abcdefgh"}
+    given = true | {"a": "B", "b": "A", "c": "D", "d": "C"}
+    found = measures([("a", "A", 0.9), ("e", "X", 0.8), ("b", "C", 0.7), ("c", "C", 0.5)], true, given)
+    assert (found["listed"], found["precision of the listed"], found["recall of the listed"]) == (3, 2 / 3, 0.5)
+    assert found["true label proposed"] == 0.5  # of a and b
+    assert found["average precision"] == pytest.approx((1 + 2 / 3 + 3 / 4) / 4)
+    assert [found[f"precision at recall {at}"] for at in (0.3, 0.5, 0.7)] == [0.75, 0.75, 0.75]
