@@ -59,9 +59,8 @@ def joint(*columns: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarr
         int64 [n] and [m], from 0.
     """
     num_queries = len(columns[0][0])
-    numbers = np.zeros(num_queries + len(columns[0][1]), np.int64)
-    for queries, gallery in columns:
-        values = np.unique(np.concatenate([queries, gallery]), return_inverse=True)[1].reshape(-1)
+    numbers, *others = (np.unique(np.concatenate(column), return_inverse=True)[1].reshape(-1) for column in columns)
+    for values in others:
         pairs = numbers * (values.max(initial=0) + 1) + values
         numbers = np.unique(pairs, return_inverse=True)[1].reshape(-1)
     return numbers[:num_queries], numbers[num_queries:]

@@ -43,9 +43,9 @@ def packed(distances: np.ndarray) -> np.ndarray:
     """uint32 that sort as the float32 `distances` do: the sign bit turned, and all bits of negative
     numbers."""
     bits = (distances + np.float32(0)).view(np.uint32)  # + 0 makes -0 and 0 equal
-    return bits ^ np.where(bits >> np.uint32(31), np.uint32(2**32 - 1), np.uint32(2**31))
+    return bits ^ (np.negative(bits >> np.uint32(31)) | np.uint32(2**31))  # as masks, which is faster than a choice
 
 
 def unpacked(bits: np.ndarray) -> np.ndarray:
-    """The inverse of `_packed`."""
-    return (bits ^ np.where(bits >> np.uint32(31), np.uint32(2**31), np.uint32(2**32 - 1))).view(np.float32)
+    """The inverse of `packed`."""
+    return (bits ^ (((bits >> np.uint32(31)) - np.uint32(1)) | np.uint32(2**31))).view(np.float32)
