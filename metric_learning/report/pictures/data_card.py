@@ -91,8 +91,11 @@ def _write_counts(page, top, name, counts, color):
     lines = [
         f"{counts['classes']:,} classes",
         f"{counts['items']:,} items",
-        f"{sizes['smallest']:,} to {sizes['largest']:,} of a class,",
-        f"the median is {sizes['median']:g}",
+        *(
+            [f"{sizes['smallest']:,} of each class"]
+            if sizes["smallest"] == sizes["largest"]
+            else [f"{sizes['smallest']:,} to {sizes['largest']:,} of a class,", f"the median is {sizes['median']:g}"]
+        ),
     ]
     for line, text in enumerate(lines):
         canvas.write(page, 28, top + 44 + _LINE * line, text, size=10, color=canvas.INK if line < 2 else canvas.GRAY)
@@ -113,7 +116,8 @@ def _draw_sizes(figure, height, top, sizes, edges, color):
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+        axes.set_xlim(min(edges[0], edges[-1] - 5) - 0.2, edges[-1] + 0.2)  # a single size is no wall
 
 
 def _draw_samples(page, top, split, rows, class_names):
@@ -159,6 +163,6 @@ def _twice(card):
             said.append(f"{counts['listed_again']:,} items of {name} are listed again")
     said += [f"{count:,} items are in {names}" for names, count in card["in_two_splits"].items()]
     for names, count in card["copies"].items():
-        where = f"in both {names}" if " and " in names else f"within {names}"
-        said.append(f"{count:,} copies of other items {where}")
+        of, _, copied = names.partition(" and ")
+        said.append(f"{count:,} items of {copied or of} are copies of {'items' if copied else 'other items'} of {of}")
     return [(text, canvas.WRONG) for text in said] or [("nothing is there twice", canvas.GRAY)]
