@@ -1,8 +1,10 @@
 "use strict";
 (() => {
+  const font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif";
   const config = {
     background: "transparent",
-    font: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif",
+    font,
+    text: { font },
     view: { stroke: null },
     axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelPadding: 6 },
     legend: { labelFontSize: 12, symbolSize: 90 },
