@@ -70,7 +70,8 @@ def main(arguments):
     print(f"kept in {folder}/thresholds.json")
     print(threshold_curves(folder / "report" / "thresholds.png", found, distance=encoder.distance, title=title))
     if (folder / "report" / PAGE).exists():  # runs of before there was one have none
-        section = thresholds_section(found.curve, summary(found), distance=encoder.distance)
+        judged_on = "pairs of your own" if settings.pairs else "the validation split"
+        section = thresholds_section(found.curve, summary(found), distance=encoder.distance, judged_on=judged_on)
         print(put_section(folder / "report" / PAGE, section))
 
 

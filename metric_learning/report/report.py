@@ -90,7 +90,7 @@ def report_run(
         about=source.describe(),
         columns={name: columns[name] for name in sorted(columns)},
         intervals={name: found.evaluation.intervals(over=found.drawn) for name, found in trained.items()},
-        curve=_curve(validation.embeddings, source.validation.labels, options) if validation else None,
+        curve=_curve(validation.embeddings, source.validation, options) if validation else None,
         sections=(*more, *about_data),
         **_kept(run),
     )
@@ -233,10 +233,11 @@ def _pairs(judged, untrained, untrained_gallery):
     }
 
 
-def _curve(embeddings, labels, options):
+def _curve(embeddings, split, options):
     """None where a threshold cannot be asked for: rows of several classes, too few of any."""
     try:
-        return curve_of(nearest_of_all(embeddings, labels, distance=options.get("distance", "cosine")))
+        given = {"ids": split.ids, "groups": split.groups, "distance": options.get("distance", "cosine")}
+        return curve_of(nearest_of_all(embeddings, split.labels, **given))
     except ValueError:
         return None
 

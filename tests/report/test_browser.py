@@ -44,7 +44,15 @@ def address(request, tmp_path_factory):
     split = types.SimpleNamespace(inputs=inputs, labels=labels, captions=captions)
     names = [f"class {label}" for label in range(7)] + ["<img src=x onerror=\"document.title='broken'\">"]
     rates = {name: [0.9, 0.8, 0.95] for name in ("precision", "recall", "far", "frr")}
-    chosen = {"threshold": 0.3, "target": "precision", "value": 0.9, "rates": rates, "queries": 120, "classes": 8}
+    chosen = {
+        "threshold": 0.3,
+        "target": "precision",
+        "value": 0.9,
+        "interval": [0.25, 0.35],
+        "rates": rates,
+        "queries": 120,
+        "classes": 8,
+    }
     background = Background(curve=curve_of(nearest_of_all(rows, labels)), chosen=chosen, settings="steps: 30\n")
     options = {"history": HISTORY, "class_names": names, "untrained_embeddings": rows[:, :3], "title": "a test"}
     folder = tmp_path_factory.mktemp("report")

@@ -190,7 +190,7 @@ def test_numbers_that_are_none_become_null_and_unknown_parameters_are_refused():
 
 def test_a_value_that_a_template_misses_is_an_error():
     with pytest.raises(Exception, match="'chosen' is undefined|is undefined"):
-        render("thresholds.html", split_name="validation")
+        render("thresholds.html", judged_on="validation")
 
 
 def test_a_page_is_written_whole_with_its_folder(tmp_path):

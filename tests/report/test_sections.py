@@ -162,8 +162,15 @@ def test_thresholds_before_and_after_calibration():
     assert "No threshold has been chosen" in before and "calibrate.py" in before
     rates = {name: [0.9, 0.8, 0.95] for name in ("precision", "recall", "far", "frr")}
     chosen = {"threshold": 0.123456, "target": "far", "value": 0.1, "rates": rates, "queries": 60, "classes": 6}
+    assert "on other classes" not in thresholds_section(curve, chosen, distance="cosine").html
+    chosen["interval"] = [0.1, 0.15]
     after = thresholds_section(curve, chosen, distance="cosine").html
-    assert "A match is within 0.123" in after and "far 0.1" in after and "0.800 to 0.950" in after
+    assert (
+        "A match is within 0.123" in after
+        and "0.100 to 0.150 on other classes" in after
+        and "far 0.1" in after
+        and "0.800 to 0.950" in after
+    )
     best = thresholds_section(curve, chosen | {"target": "best_f1", "value": None}, distance="cosine").html
     assert "the best F1" in best
 

@@ -18,7 +18,11 @@ _MEANINGS = {
 
 
 def thresholds_section(
-    curve: Mapping[str, np.ndarray], chosen: Mapping[str, Any] | None, *, distance: str, split_name: str = "validation"
+    curve: Mapping[str, np.ndarray],
+    chosen: Mapping[str, Any] | None,
+    *,
+    distance: str,
+    judged_on: str = "the validation split",
 ) -> Section:
     """Precision, recall and the two error rates over the threshold, and the chosen one.
 
@@ -26,7 +30,7 @@ def thresholds_section(
         curve: as in `Calibration`.
         chosen: `thresholds.json` of the run, see `calibration.summary`; None before it is calibrated.
         distance: its name.
-        split_name: of the items that the curves are of.
+        judged_on: whose items the curves are of.
     """
     count = len(curve["threshold"])
     places = np.unique(np.linspace(0, count - 1, min(_POINTS, count)).astype(int))
@@ -35,20 +39,22 @@ def thresholds_section(
         for key, name in _NAMES.items()
         for place in places.tolist()
     ]
-    points, rates = [], []
+    points, rates, as_good = [], [], []
     if chosen:
         for key, name in _NAMES.items():
             value, low, high = chosen["rates"][key]
             rates.append({"name": name, "meaning": _MEANINGS[key], "value": value, "interval": (low, high)})
             points.append({"threshold": chosen["threshold"], "rate": name, "value": value})
+        if "interval" in chosen:  # files of before there was one have none
+            as_good.append(dict(zip(("from", "to"), chosen["interval"], strict=True)))
     words = distance.replace("_", " ")
     html = render(
         "thresholds.html",
-        drawing=chart("thresholds.vl.json", {"rates": rows, "chosen": points}),
+        drawing=chart("thresholds.vl.json", {"rates": rows, "chosen": points, "as_good": as_good}),
         chosen=chosen,
         rates=rates,
         meanings={_NAMES[key]: words for key, words in _MEANINGS.items()},
         distance=words,
-        split_name=split_name,
+        judged_on=judged_on,
     )
     return Section("thresholds", "Thresholds", html)
