@@ -76,7 +76,12 @@ def create_app(
             response_class=Response,
         )(getattr(api, name))
     app.get("/health", response_class=Response)(api.health)
-    app.get("/thumbnail", responses={204: {"description": "it is no image"}}, response_class=Response)(api.thumbnail)
+    of_item = {"parameters": [{"name": "id", "in": "query", "required": True, "schema": {"type": "string"}}]}
+    nothing: dict[int | str, Any] = {
+        204: {"description": "it is no image"},
+        404: {"description": "the index has no such item"},
+    }
+    app.get("/thumbnail", responses=nothing, openapi_extra=of_item, response_class=Response)(api.thumbnail)
     add_pages(app)
 
     @app.exception_handler(Refused)

@@ -27,14 +27,16 @@ class _Waiting(NamedTuple):
 class Batcher(Generic[Job, Answer]):
     """Gathers jobs and does them in one thread, batch after batch, each in the order in which its jobs came.
 
-    A batch begins when it is full or when its first job has waited long enough, and the batch before it is done. Use it
-    as an asynchronous context manager.
+    A batch begins when it is full, or when its first job has waited long enough and the batch before it is done for as
+    long: those who have just been answered ask again, and half of them would else be in every other batch. Use it as an
+    asynchronous context manager.
 
     Args:
         work: function of jobs to as many answers, called in a thread of its own, once at a time. If it raises, the jobs
             are done again each alone, so that what is wrong with one is said of that one.
         most: items of a batch; a job of more has one to itself.
-        wait: seconds that the first job of a batch waits for others, at most.
+        wait: seconds that the first job of a batch waits for others; after a batch that took long a tenth of that, if
+            it is more.
         waiting: items that may wait.
     """
 
@@ -86,16 +88,20 @@ class Batcher(Generic[Job, Answer]):
 
     async def _run(self):
         loop = asyncio.get_running_loop()
+        took, done = 0.0, loop.time()
         while True:
             await self._arrived.wait()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._queue[0].since + self._wait):
+                async with asyncio.timeout_at(max(self._queue[0].since, done) + max(self._wait, took / 10)):
                     await self._full.wait()
             batch = self._next_batch()
             if not batch:
                 continue
             jobs = [waiting.job for waiting in batch]
+            begun = loop.time()
             answers = await loop.run_in_executor(self._thread, self._answers, jobs)
+            done = loop.time()
+            took = done - begun
             for waiting, answer in zip(batch, answers, strict=True):
                 if waiting.answer.done():
                     continue  # nobody waits for it any more

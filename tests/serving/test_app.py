@@ -76,6 +76,13 @@ def test_many_at_once_get_what_each_would_get_alone(served, call, kind):
     assert _compiled(encoder.model).experimental_get_tracing_count() == 1
 
 
+def test_batches_have_few_sizes():
+    from metric_learning.serving.service import padded_size
+
+    assert [padded_size(rows) for rows in (1, 2, 3, 5, 8, 9, 16, 17, 64)] == [1, 2, 4, 8, 8, 16, 16, 24, 64]
+    assert len({padded_size(rows) for rows in range(1, 65)}) == 11
+
+
 def test_what_is_wrong_with_one_request_is_no_matter_of_those_beside_it(running, call):
     """An encoder that is out of its depth from 100 on: such an item goes through it with all the others."""
     from metric_learning.serving import create_app

@@ -110,7 +110,11 @@ function card(hit, threshold, nearness) {
   bar.setAttribute("aria-hidden", "true");
   const near = element("span", "near", number(hit.distance), element("span", within ? "match" : "", within ? "match" : ""));
   const what = element("div", "", element("span", "name", nameOf(hit)), near, bar);
-  if (hit.label) what.children[0].after(element("span", "id", hit.id));
+  if (hit.label) {
+    const id = element("span", "id", server.kind === "images" ? hit.id.split(/[\\/]/).pop() : hit.id);
+    id.title = hit.id;
+    what.children[0].after(id);
+  }
   const item = element("li", within ? "within" : "", what);
   if (server.kind === "images") {
     const image = element("img", "");
@@ -123,6 +127,7 @@ function card(hit, threshold, nearness) {
   return item;
 }
 
+at("preview").addEventListener("error", () => { at("preview").hidden = true; });
 at("ask").addEventListener("submit", (event) => { event.preventDefault(); search(); });
 at("picture").addEventListener("change", (event) => take(event.target.files[0]));
 at("text").addEventListener("keydown", (event) => {
