@@ -263,4 +263,4 @@ def test_its_memory_stays_as_it_is(served, call, form):
         list(pool.map(ask, range(600)))
         before = resident()
         list(pool.map(ask, range(2000)))
-    assert resident() - before < 20  # MB; a body kept for each request would be 40
+    assert resident() - before < 20  # MB; a body kept for each request is 26
