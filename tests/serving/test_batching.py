@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+pytest.importorskip("fastapi")
 from metric_learning.serving.batching import Batcher, Full
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+pytest.importorskip("fastapi")
 from metric_learning.serving.limits import Guard, Limits
 
 
