@@ -72,6 +72,7 @@ def test_vectors_are_judged_with_intervals(data, tmp_path):
     np.savez(tmp_path / "queries.npz", vectors=rows[:20], labels=labels[:20], groups=cameras[:20])
     np.savez(tmp_path / "gallery.npz", vectors=rows, labels=labels, groups=cameras)
     words = [f"vectors={tmp_path}/queries.npz", f"gallery={tmp_path}/gallery.npz", f"json={tmp_path}/found.json"]
+    words += [f"report={tmp_path}/report"]
     done = script(*words, "evaluation.metrics=[recall@k,map]", "evaluation.ks=[1,5]", "evaluation.distance=euclidean")
     assert done.returncode == 0 and "97.5 %" in done.stdout, done.stderr
     written = json.loads((tmp_path / "found.json").read_text())
@@ -79,6 +80,8 @@ def test_vectors_are_judged_with_intervals(data, tmp_path):
     gallery = {"gallery_embeddings": rows, "gallery_labels": labels, "gallery_groups": cameras, "groups": cameras[:20]}
     options = {"metrics": ["recall@k", "map"], "ks": (1, 5), "distance": "euclidean"}
     assert written == evaluate(rows[:20], labels[:20], **gallery, **options).scores
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "queries.npz" in page and "class 3" in page and "row 17" in page and 'id="thresholds"' not in page
     assert set(bounds) == {"recall@1", "recall@5", "map"} and bounds["map"][0] < written["map"] < bounds["map"][1]
 
 
@@ -97,6 +100,11 @@ def test_a_saved_model_is_judged_on_a_folder(tmp_path):
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("recall@1 "))
     assert float(line.split()[1]) > 0.9 and "40" in done.stdout
+    words = [f"report={tmp_path}/report", *words[:3], "data.validation_fraction=0.2", "evaluation.ks=[1]"]
+    done = script(*words, "split=test", "evaluation.distance=euclidean")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "images test" in page and "data:image/webp" in page and 'id="settings"' not in page
 
 
 @pytest.mark.parametrize(

@@ -25,16 +25,18 @@ def picture(tmp_path):
 
 
 def live(tracker, folder, picture):
+    page = picture.with_name("index.html")
+    page.write_text("<!doctype html><title>the report</title>", encoding="utf-8")
     tracker.start(folder, {"seed": 0, "loss": {"margin": 0.2}}, name="a run")
     tracker.log({"step": 20, "train/loss": 0.5})
     tracker.log({"step": 40, "train/loss": 0.4, "validation/map@r": 0.3})
-    tracker.finish(summary={"test/recall@1": 0.6}, pictures=[picture], encoder_file=picture)
+    tracker.finish(summary={"test/recall@1": 0.6}, pictures=[picture, page], encoder_file=picture)
     tracker.close()
 
 
 def test_nothing_is_tracked_without_a_tracker(tmp_path, picture):
     live(NoTracking(), tmp_path, picture)
-    assert list(tmp_path.iterdir()) == [picture]
+    assert sorted(tmp_path.iterdir()) == [picture.with_name("index.html"), picture]
 
 
 @pytest.mark.slow
@@ -52,6 +54,8 @@ def test_offline_run_records_config_scalars_pictures_summary_and_artifact(tmp_pa
     for expected in (b"train/loss", b"validation/map@r", b"test/recall@1", b"margin", b"a run", b"encoder-"):
         assert expected in record
     assert list(folder.rglob("map_*.png"))
+    (page,) = folder.rglob("index_*.html")
+    assert page.read_text(encoding="utf-8") == "<!doctype html><title>the report</title>"
     assert (tmp_path / "wandb_id").read_text() in folder.name
 
 
