@@ -10,7 +10,7 @@
     legend: { labelFontSize: 12, symbolSize: 90 },
   };
   const options = {
-    actions: false, renderer: "svg", ast: true, defaultStyle: false, config,
+    actions: false, renderer: "svg", defaultStyle: false, config,
     tooltip: { disableDefaultStyle: true, maxDepth: 2 },
   };
 
@@ -132,9 +132,12 @@
 
   for (const table of document.querySelectorAll("table.sortable")) sortable(table);
   for (const input of document.querySelectorAll("input.filter")) filtered(input);
-  Promise.all([...document.querySelectorAll(".chart")].map(async (chart) => {
-    const view = await draw(chart);
-    const map = chart.closest(".map");
-    if (map) move(map, view);
-  })).then(() => { document.documentElement.dataset.ready = Math.round(performance.now()); });
+  (async () => {
+    for (const chart of document.querySelectorAll(".chart")) {  // one by one: the first is seen first
+      const view = await draw(chart);
+      const map = chart.closest(".map");
+      if (map) move(map, view);
+    }
+    document.documentElement.dataset.ready = Math.round(performance.now());
+  })();
 })();
