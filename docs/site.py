@@ -17,7 +17,7 @@ from mkdocs.structure.files import File, Files
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Files elsewhere than in docs/ that the site has, because its pages link to them.
 ELSEWHERE = (
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "examples/first_hour.ipynb"),
     *(f"metric_learning/data/emoji/{name}" for name in ("LICENSES.md", "Apache-2.0.txt", "Unicode-3.0.txt")),
 )
 PACKAGES = ("metric_learning", "miners")
@@ -43,7 +43,11 @@ def page(name: str, package: griffe.Module) -> str:
     module = package if name == package.path else package[name.removeprefix(f"{package.path}.")]
     own = {member: path for member, path in exported(module).items() if page_of(path) == name}
     rows = [f"| [`{member}`][{path}] | {first_line(package, path)} |" for member, path in own.items()]
-    parts = [f"# {name}", f"::: {name}\n    options: {{members: []}}", "\n".join(["| | |", "|---|---|", *rows])]
+    parts = [
+        f"# {name} {{#{name}}}",
+        f"::: {name}\n    options: {{members: []}}",
+        "\n".join(["| name | what it is |", "|---|---|", *rows]),
+    ]
     parts += [block(path, member, level=2) for member, path in own.items()]
     besides = sorted(path for path in shown(package) - set(own.values()) if page_of(path) == name)
     if besides:
@@ -149,8 +153,10 @@ class Docstrings(griffe.Extension):
 
 
 def in_other_words(docstring: str) -> str:
-    """The docstring with "Example:" as "Examples:", and of "first, second: the text" a line for each."""
+    """The docstring with "Example:" as "Examples:", of "first, second: the text" a line for each, and no colon in the
+    line after "Returns:", since Griffe takes what is before it for a type."""
     docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.M)
+    docstring = re.sub(r"^(Returns:\n {4}[^\n:`]*(?:`[^`\n]*`[^\n:`]*)*): ", r"\1&#58; ", docstring, flags=re.M)
     return re.sub(r"^(?:Args|Attributes):\n(?:(?: {4}.*)?(?:\n|\Z))+", _one_each, docstring, flags=re.M)
 
 

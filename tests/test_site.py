@@ -56,6 +56,7 @@ def test_sections_of_docstrings_are_no_plain_text(site):
     text = read(site, "metric_learning.losses")
     triplet = text.partition('id="metric_learning.losses.triplet.Triplet"')[2][:20000]
     assert "<code>margin</code>" in triplet and "Raises:" in triplet and "&gt;&gt;&gt; " in triplet
+    assert "[B] from <code>call</code>: the same for all rows" in html.unescape(text)  # no type, though a colon follows
     for name in PAGES:
         plain = html.unescape(re.sub(r"<pre.*?</pre>|<[^>]+>", "", read(site, name), flags=re.S))
         assert ">>>" not in plain, name
