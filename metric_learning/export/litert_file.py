@@ -22,7 +22,6 @@ def write(encoder: Encoder, folder: Path) -> None:
     check_float32("litert", model)
     with tempfile.TemporaryDirectory() as saved:
         archive = keras.export.ExportArchive()
-        archive.track(model)
         archive.add_endpoint("serving_default", forward(model), [spec])
         archive.write_out(saved, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(saved, signature_keys=["serving_default"])

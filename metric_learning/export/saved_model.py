@@ -23,7 +23,8 @@ def write(encoder: Encoder, folder: Path) -> None:
     """
     function, signature, parts = raw(encoder)
     archive = keras.export.ExportArchive()
-    for part in (encoder.model, *parts):
+    # Variables are found in the endpoints; those of what is tracked would be written a second time. Tables are not.
+    for part in (*(layer for layer in encoder.model.layers if not layer.variables), *parts):
         archive.track(part)
     archive.add_endpoint("serving_default", function, signature)
     if not takes_texts(encoder):

@@ -47,6 +47,9 @@ def of_backbone(images, tmp_path_factory):
     keras.utils.set_random_seed(0)
     source = image_folder(images, image_size=(32, 32))
     model = pretrained(source.input_shape, backbone="MobileNetV2", weights=None, embedding_dim=5)
+    for weight in model.weights:  # as they begin, all images come out nearly alike
+        if "kernel" in weight.path:
+            weight.assign(3.0 * weight)
     return leave(tmp_path_factory.mktemp("backbone") / "run", model, source)
 
 
@@ -103,6 +106,7 @@ def test_a_process_of_its_own_finds_the_same(kind, to, request, tmp_path):
     """`export` raises if it does not."""
     needed(to)
     encoder, items = request.getfixturevalue(f"of_{kind}")
+    assert encoder.embed(items).std(axis=0).mean() > 0.01  # or else nothing would be seen
     found = export(encoder, to, tmp_path / "out", items)
     assert found.items == len(items) > 10 and found.difference <= 1e-5
     assert found.size == sum(file.stat().st_size for file in found.folder.rglob("*") if file.is_file())
@@ -147,12 +151,13 @@ def test_a_keras_export_is_loaded_alone_and_moved(of_texts, tmp_path):
     assert (again.fingerprint, again.scores, again.card) == (encoder.fingerprint, encoder.scores, encoder.card)
     assert again.calibration == threshold
     card = (again.folder / "README.md").read_text(encoding="utf-8")
-    assert "match up to a distance of **0.1250**, chosen on validation for precision=0.9: precision 0.950" in card
+    assert "distance of **0.1250** (0.1000 to 0.1500), chosen for precision=0.9: precision 0.950 (0.900 to" in card
     export(again, "keras", moved)  # over itself
     np.testing.assert_array_equal(metric_learning.load(moved).embed(items), encoder.embed(items))
 
 
-THRESHOLD = {"threshold": 0.125, "target": "precision", "value": 0.9, "rates": {"precision": [0.95, 0.9, 0.99]}}
+THRESHOLD = {"threshold": 0.125, "interval": [0.1, 0.15], "target": "precision", "value": 0.9}
+THRESHOLD["rates"] = {"precision": [0.95, 0.9, 0.99]}
 
 
 def rest(signature, body):
