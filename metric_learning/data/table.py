@@ -17,7 +17,7 @@ from metric_learning.data.items import path_ids
 from metric_learning.data.listed_images import listed_images
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import choose_rows, rows_by_word
-from metric_learning.data.table_files import read_table
+from metric_learning.data.table_files import Table, read_table
 from metric_learning.data.table_labels import read_labels
 
 # Columns that are looked for where none is named -> what they hold.
@@ -259,7 +259,7 @@ def _queries_and_gallery(given, table, query, gallery) -> dict[str, np.ndarray]:
     return parts
 
 
-def truths(table, name, argument) -> np.ndarray:
+def truths(table: Table, name: str, argument: str) -> np.ndarray:
     """bool [n] of a column; an empty cell, as rows of training have them, is false."""
     words = [cell.lower() for cell in table.cells(name, argument)]
     wrong = sorted(set(words) - set(TRUTHS))

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def _facts(path: Path, count: int) -> np.ndarray:
     """[n] label and hash of each row, mapped from a file; the hash is empty where the row has not been read."""
     dtype = np.dtype([("label", np.int64), ("hash", "S16")])
     if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".unfinished", delete=False) as file:
-            np.save(file, np.zeros(count, dtype))
-        Path(file.name).replace(path)
+        own = path.with_name(f"{os.getpid()}.unfinished.npy")  # several runs may make it at once
+        np.save(own, np.zeros(count, dtype))
+        own.replace(path)
     return np.load(path, mmap_mode="r+")

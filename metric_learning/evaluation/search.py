@@ -40,9 +40,37 @@ class Neighbors(NamedTuple):
     indices: np.ndarray
 
 
+class Gallery:
+    """A gallery made ready once for many searches; it takes twice the memory of its rows.
+
+    Args:
+        rows: [m, D] finite numbers.
+        distance: see `search`.
+    """
+
+    def __init__(self, rows: ArrayLike, distance: str = "cosine") -> None:
+        rows = checked_rows("gallery", rows)
+        self.dimensions = rows.shape[1]
+        if distance == "cosine":
+            rows = unit_rows(rows, spare_axis=1)
+        elif distance == "snr":
+            rows = without_row_mean(rows)
+        self.distance, self.rows = distance, rows
+        # Moving the origin changes no difference, but short rows keep FAISS's |q|^2 + |g|^2 - 2 q.g
+        # from canceling when all embeddings lie close together, as those of an untrained or
+        # collapsed encoder do.
+        is_dot = distance == "dot"
+        self.origin = np.float32(0) if is_dot else rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.moved = rows if is_dot else rows - self.origin
+        self.longest = np.sqrt(squared_lengths(self.moved).max(initial=0.0))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 def search(
     queries: ArrayLike,
-    gallery: ArrayLike,
+    gallery: ArrayLike | Gallery,
     k: int,
     *,
     distance: str = "cosine",
@@ -61,7 +89,7 @@ def search(
 
     Args:
         queries: [n, D] finite numbers, computed in float32.
-        gallery: [m, D].
+        gallery: [m, D], or a `Gallery` of that distance.
         k: neighbors per query, from 1 to what the gallery holds without the query itself.
         distance: a name of `metric_learning.distances`: "cosine" (1 - cos; a zero row is at 1 from
             everything), "euclidean" (|q - g|), "squared_euclidean", "dot" (-q.g) or "snr" (var(q -
@@ -87,7 +115,7 @@ def search(
     if query_ids is not None and gallery_ids is not None:
         left_out = SameId(
             integers("query_ids", query_ids, len(np.asarray(queries))),
-            integers("gallery_ids", gallery_ids, len(np.asarray(gallery))),
+            integers("gallery_ids", gallery_ids, len(gallery if isinstance(gallery, Gallery) else np.asarray(gallery))),
         )
     finder = Finder(queries, gallery, distance=distance, left_out=left_out, engine=engine)
     if not 1 <= k <= finder.fewest:
@@ -112,7 +140,7 @@ class Finder:
     def __init__(
         self,
         queries: ArrayLike,
-        gallery: ArrayLike,
+        gallery: ArrayLike | Gallery,
         *,
         distance: str = "cosine",
         left_out: LeftOut | None = None,
@@ -123,11 +151,14 @@ class Finder:
             raise ValueError(f"distance must be one of {', '.join(DISTANCES)}; got {distance!r}")
         same = queries is gallery
         queries = checked_rows("queries", queries)
-        gallery = queries if same else checked_rows("gallery", gallery)
-        if queries.shape[1] != gallery.shape[1]:
+        if not isinstance(gallery, Gallery):
+            gallery = Gallery(queries if same else gallery, distance)
+        if gallery.distance != distance:
+            raise ValueError(f"the gallery was made ready for distance {gallery.distance}; got {distance}")
+        if queries.shape[1] != gallery.dimensions:
             raise ValueError(
                 "queries and gallery must have the same number of dimensions; "
-                f"got {queries.shape[1]} and {gallery.shape[1]}"
+                f"got {queries.shape[1]} and {gallery.dimensions}"
             )
         self.num_queries, self.gallery_size = len(queries), len(gallery)
         self._dot = distance == "dot"
@@ -136,20 +167,14 @@ class Finder:
         self._scale = np.ones(len(queries), np.float32)
         if distance == "cosine":
             self._scale[:] = 0.5  # |q - g|^2 = 2 - 2 cos on unit rows, without the cancellation of 1 - cos
-            queries, gallery = unit_rows(queries, spare_axis=0), unit_rows(gallery, spare_axis=1)
+            queries = unit_rows(queries, spare_axis=0)
         elif distance == "snr":
-            queries, gallery = without_row_mean(queries), without_row_mean(gallery)
+            queries = without_row_mean(queries)
             signal = np.einsum("nd,nd->n", queries, queries, dtype=np.float64)
             # A constant query has no signal; scale 0 makes all its distances 0, as in
             # metric_learning.distances.
             self._scale[:] = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)
         self._queries, self._gallery = queries, gallery
-        # Moving the origin changes no difference, but short rows keep FAISS's |q|^2 + |g|^2 - 2 q.g
-        # from canceling when all embeddings lie close together, as those of an untrained or
-        # collapsed encoder do.
-        self._origin = np.float32(0) if self._dot else gallery.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self._moved_gallery = gallery if self._dot else gallery - self._origin
-        self._longest = np.sqrt(squared_lengths(self._moved_gallery).max(initial=0.0))
 
         self._left_out, self._engine = left_out, engine
         self.fewest = self.gallery_size - (0 if left_out is None else int(left_out.counts.max(initial=0)))
@@ -170,10 +195,10 @@ class Finder:
         propose = self._proposals(num_proposed)
         for start in range(0, self.num_queries, block_size):
             block = slice(start, min(start + block_size, self.num_queries))
-            moved = self._queries[block] - self._origin
+            moved = self._queries[block] - self._gallery.origin
             bounds, proposed = propose(moved, num_proposed)
             # What was not proposed is at least as far as the last proposal, up to the rounding of the matrix product.
-            lengths = np.sqrt(squared_lengths(moved)) + self._longest
+            lengths = np.sqrt(squared_lengths(moved)) + self._gallery.longest
             bounds = (bounds - 2.0**-22 * np.sqrt(moved.shape[1]) * lengths**2) * self._scale[block]
             for first in range(0, len(moved), part_size):
                 part = slice(first, first + part_size)
@@ -189,12 +214,12 @@ class Finder:
             )
             engine = "tensorflow" if on_cpu or tf.config.list_physical_devices("GPU") else "faiss"
         if engine == "tensorflow":
-            return TensorFlowProposals(self._moved_gallery, self._dot)
+            return TensorFlowProposals(self._gallery.moved, self._dot)
         return self._by_faiss
 
     def _by_faiss(self, queries, k):
         metric = faiss.METRIC_INNER_PRODUCT if self._dot else faiss.METRIC_L2
-        distances, rows = faiss.knn(queries, self._moved_gallery, k, metric)
+        distances, rows = faiss.knn(queries, self._gallery.moved, k, metric)
         return -distances[:, -1] if self._dot else distances[:, -1], rows
 
     def _neighbors(self, rows, k, bounds, proposed):
@@ -223,7 +248,7 @@ class Finder:
         pairwise(
             faiss.swig_ptr(distances),
             faiss.swig_ptr(queries),
-            faiss.swig_ptr(self._gallery),
+            faiss.swig_ptr(self._gallery.rows),
             faiss.swig_ptr(candidates),
             queries.shape[1],
             *candidates.shape,

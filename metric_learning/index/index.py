@@ -18,7 +18,7 @@ from metric_learning.distances import check_distance
 from metric_learning.evaluation.search import Neighbors
 from metric_learning.evaluation.vector_files import write_parquet
 from metric_learning.index.approximate_search import ApproximateSearch, check_kind
-from metric_learning.index.exact_search import exact_search
+from metric_learning.index.exact_search import ExactSearch
 from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows
 from metric_learning.whole_files import write_json
 
@@ -65,6 +65,7 @@ class Index:
         self.threshold: float | None = None
         self._shards: list[Shard] = []
         self._place: dict[str, int] = {}  # id -> its row
+        self._exactly: Any = None  # while there are rows
         self._approximately: ApproximateSearch | None = None  # once it is needed
         self._learned: Path | None = None  # where that is kept
 
@@ -108,7 +109,7 @@ class Index:
         """
         rows = fitting_rows("vectors", vectors, self.dimensions, self.distance)
         names = [str(id) for id in ids]
-        columns: dict[str, list[Any]] = {"ids": names}
+        columns: dict[str, Any] = {"ids": names}
         for name, column in (("labels", labels), ("metadata", metadata)):
             columns[name] = [None] * len(rows) if column is None else list(column)
         for name, values in columns.items():
@@ -118,7 +119,7 @@ class Index:
         if twice:
             raise ValueError(f"ids must be unique; {len(twice)} are there already {some(twice)}")
         json.dumps(columns["metadata"])  # raises here rather than in `save`
-        self._shards.append(Shard(rows, columns["ids"], columns["labels"], columns["metadata"]))
+        self._shards.append(Shard(rows, **columns))
         self._changed()
 
     def remove(self, ids: Iterable[object]) -> None:
@@ -195,10 +196,8 @@ class Index:
         if k < 1:
             raise ValueError(f"k must be at least 1; got {k}")
         rows = fitting_rows("queries", queries, self.dimensions, self.distance)
-        k = min(k, len(self))
-        if self.kind == "exact":
-            return exact_search(self.rows, rows, k, self.distance)
-        return self._approximation()(rows, k)
+        find = self._exactly if self.kind == "exact" else self._approximation()
+        return find(rows, min(k, len(self)))
 
     def save(self, folder: str | Path) -> None:
         """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
@@ -277,6 +276,7 @@ class Index:
     def _changed(self) -> None:
         self._place = {id: row for row, id in enumerate(self.ids)}
         self._approximately = self.recall = self._learned = None
+        self._exactly = ExactSearch(self.rows, self.distance) if self._shards else None
 
     def _hit(self, row: int, distance: float) -> Hit:
         for shard in self._shards:
@@ -290,7 +290,7 @@ class Index:
         if self._approximately is None:
             self._approximately = ApproximateSearch(self.rows, self.distance, self.kind, self._learned)
         if self.recall is None:
-            self.recall = self._approximately.recall(lambda rows, k: exact_search(self.rows, rows, k, self.distance))
+            self.recall = self._approximately.recall(self._exactly)
         return self._approximately
 
 
