@@ -26,7 +26,7 @@ def test_a_run_is_exported_and_tried(configure, tmp_path):
     done = run(f"run={folder}", "to=saved_model", f"out={out}", "check=30")
     assert done.returncode == 0, done.stderr
     tried = (
-        r"saved_model of \S+ in \S+: \d+\.\d\d MB; .*\nin a process of its own, 30 items .* differ by \d\.\de-\d\d at"
+        r"saved_model of \S+ in \S+: \d+\.\d\d MB; .*\nin a process of its own, 30 items .* differ by \d\.\de[-+]\d\d"
     )
     assert re.match(tried, done.stdout), done.stdout
     encoder = metric_learning.load(folder)
