@@ -8,7 +8,7 @@ queries that are matched at threshold t and r(t) of them rightly,
     FAR(t), false accept rate = share of the queries that are matched when nothing of their class is there to find
     FRR(t), false reject rate = 1 - recall(t)
 
-Of a labelled pair, one of the two is the query and the other all there is to find. How sure these shares are, although
+Of a labeled pair, one of the two is the query and the other all there is to find. How sure these shares are, although
 queries go together, is the matter of `promises`.
 """
 
@@ -57,7 +57,7 @@ def calibrate(nearest: Nearest, **target: float | bool) -> Calibration:
     """Chooses the threshold.
 
     Args:
-        nearest: of a split that nothing is judged on, such as validation, see `nearest_of_all`; or of labelled pairs,
+        nearest: of a split that nothing is judged on, such as validation, see `nearest_of_all`; or of labeled pairs,
             see `nearest_of_pairs`.
         target: one of
 

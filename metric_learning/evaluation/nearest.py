@@ -100,7 +100,7 @@ def nearest_of_all(
 
 
 def nearest_of_pairs(distances: ArrayLike, same: ArrayLike, units: ArrayLike | None = None) -> Nearest:
-    """Labelled pairs, each as a query with one candidate: a match if the two are within the threshold.
+    """Labeled pairs, each as a query with one candidate: a match if the two are within the threshold.
 
     Args:
         distances: [n], how far the two of each pair are apart.
