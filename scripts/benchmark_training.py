@@ -1,6 +1,6 @@
 """Training speed side by side with PyTorch and pytorch-metric-learning, in turns, as the machine's speed swings.
 
-    pip install torch pytorch-metric-learning        # optional; without them only this project is measured
+    pip install -c constraints.txt -e ".[peer]"       # optional; without it only this project is measured
     python scripts/benchmark_training.py [turns=4] [steps=100]
 
 Batches of 32 x 4 emoji, batch-hard triplets, Adam, no augmentation. Measured are whole steps: batch, forward, backward,
