@@ -1,7 +1,7 @@
 """Compares finished runs, such as those of a sweep: one row for what was set, the best validation first.
 
     python scripts/compare.py runs=outputs/sweeps/SWEEP
-    python scripts/compare.py runs=outputs/sweeps/SWEEP scores=[test/recall@1,test/map@r] objective=validation/recall@1
+    python scripts/compare.py runs=outputs/sweeps/SWEEP "scores=[test/recall@1,test/mrr]" objective=validation/recall@1
 
 Runs that differ in their seed only share a row: their mean, and how many they are. Prints a Markdown table. Behind a
 score stands its 95 % interval over other classes, as far as metrics.json has it; of several seeds the mean of theirs,

@@ -1,11 +1,11 @@
 """Judges a finished run, on its own data again or on any other; a saved Keras model; or vectors with labels.
 
     python scripts/evaluate.py run=outputs/RUN                               # the run's own evaluation, repeated
-    python scripts/evaluate.py run=outputs/RUN evaluation.ks=[1,10,100]
-    python scripts/evaluate.py run=outputs/RUN trusted=[mynet]               # of an encoder of your own, or anybody's
+    python scripts/evaluate.py run=outputs/RUN "evaluation.ks=[1,10,100]"
+    python scripts/evaluate.py run=outputs/RUN "trusted=[mynet]"             # of an encoder of your own, or anybody's
     python scripts/evaluate.py run=outputs/RUN data=image_folder data.root=DIR
     python scripts/evaluate.py model=FILE.keras data=image_folder data.root=DIR data.image_size=96
-    python scripts/evaluate.py vectors=FILE.npz evaluation.metrics=[recall@k,map,verification]
+    python scripts/evaluate.py vectors=FILE.npz "evaluation.metrics=[recall@k,map,verification]"
     python scripts/evaluate.py vectors=QUERIES.npy labels=FILE.txt gallery=GALLERY.npy gallery_labels=FILE.txt
 
 Prints a table of scores and, unless the evaluation is the run's own, their 95 % intervals. Repeating a run, it checks

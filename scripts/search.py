@@ -4,7 +4,7 @@
     python scripts/search.py run=outputs/RUN index=INDEX query=photo.jpg k=5      # what is nearest, and how far
     python scripts/search.py run=outputs/RUN index=INDEX "query=where is my card" json=true
     python scripts/search.py run=outputs/RUN index=INDEX query=FOLDER out=hits.png    # or hits.csv, hits.json
-    python scripts/search.py index=INDEX remove=[old.jpg,older.jpg]               # by id, as search.py names them
+    python scripts/search.py index=INDEX "remove=[old.jpg,older.jpg]"             # by id, as search.py names them
 
 Of images gallery and query are a folder (its folders are the labels) or a file; of texts a .txt file with a text in
 each line, or the text itself; of features a .npy or .npz file. Settings: k=5, kind=exact (or ivf, hnsw, pq, sq8,
