@@ -5,7 +5,7 @@
     curl 127.0.0.1:8000/search -F items=@photo.jpg -F k=5
 
 It has no passwords and answers this machine only, unless host= says another address: then put a proxy in front. Without
-an index only /embed is answered. Settings: port=8000, host=127.0.0.1, root=. (folder that relative ids of the index are
+an index it only embeds. Settings: port=8000, host=127.0.0.1, root=. (folder that relative ids of the index are
 images in), names=[] (under which a proxy in front calls it), trusted=[] (packages whose code is needed), and what a
 request may ask for: body=16 (MB), pixels=50 (millions), items=256, characters=10000 (of a text), k=1000, seconds=30,
 requests=128 (at the same time).
