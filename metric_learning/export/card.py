@@ -177,10 +177,12 @@ def _threshold(encoder):
         f"{name} {value:.3f} ({low:.3f} to {high:.3f})" for name, (value, low, high) in found["rates"].items()
     )
     wanted = found["target"] + ("" if found.get("value") is None else f"={found['value']}")
+    of_pairs = found.get("of") == "pairs"
+    where = "pairs of items" if of_pairs else "new classes in a gallery like that which it was chosen on"
     between = " ({:.4f} to {:.4f})".format(*found["interval"]) if "interval" in found else ""
     return (
         f"Two items match up to a distance of **{found['threshold']:.4f}**{between}, chosen for {wanted}: {rates}, "
-        "with 95 % intervals, for new classes in a gallery like that which it was chosen on."
+        f"with 95 % intervals, for {where}."
     )
 
 

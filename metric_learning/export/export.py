@@ -87,8 +87,9 @@ def export(encoder: Encoder, to: str, out: str | Path, items: Sequence[Any] = ()
                     f"{TOLERANCE:.0e}; nothing was written"
                 )
         about = describe(encoder, to) | {"checked": {"items": len(items), "largest_difference": difference}}
-        write_json(folder / ABOUT_EXPORT, about)
         write_whole(folder / "README.md", card(encoder, to, usage, about))
+        names = sorted({each.name for each in folder.iterdir()} | {ABOUT_EXPORT})
+        write_json(folder / ABOUT_EXPORT, about | {"files": names})
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return Exported(path, size, len(items), difference)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -36,7 +37,7 @@ class Cells(tf.Module):
         dtypes = [tf.string if edges is None else tf.float64 for edges in self.edges]
         return {name: tf.TensorSpec([None], dtype, name) for name, dtype in zip(self.names, dtypes, strict=True)}
 
-    def __call__(self, **cells: tf.Tensor) -> tf.Tensor:
+    def __call__(self, /, **cells: tf.Tensor) -> tf.Tensor:
         """Cells [B] of each column to int32 [B, columns]; "" and NaN are what is missing."""
         found = []
         for name, edges, table in zip(self.names, self.edges, self.tables, strict=True):
@@ -54,7 +55,8 @@ def argument_names(names: tuple[str, ...]) -> list[str]:
     for name in names:
         plain = re.sub(r"\W", "_", name, flags=re.ASCII)
         plain = plain if plain[:1].isalpha() else f"column_{plain}"
-        found.append(plain if plain not in found else f"{plain}_{len(found)}")
+        free = (f"{plain}_{number}" for number in itertools.count(len(found)))
+        found.append(plain if plain not in found else next(name for name in free if name not in found))
     return found
 
 

@@ -30,3 +30,4 @@ def test_names_of_columns_become_names_of_arguments():
     assert argument_names(("brand", "Größe", "a b", "a.b", "1st", "_x")) == [
         *("brand", "Gr__e", "a_b", "a_b_3", "column_1st", "column__x")
     ]
+    assert argument_names(("a_b_2", "a b", "a_b")) == ["a_b_2", "a_b", "a_b_3"]
