@@ -103,13 +103,14 @@ def show_run(report, folder, cfg, source, judged):
 def judge_data(options, data):
     """Of a run or a model: scores and intervals on any data source, and the items for a report."""
     from metric_learning import command_line
+    from metric_learning.encoder_files import read_about
     from metric_learning.evaluation import embed, evaluate_variants
 
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = hydra.compose("config", overrides=data)
     folder, run = run_of(options) if options.run is not None else (None, None)
     encoder = encoder_of(folder, run) if folder else saved_model(options.model)
-    shape = encoder.input_shape[1:]
+    shape = tuple(read_about(folder)["input_shape"]) if folder else encoder.input_shape[1:]
     if "image_size" in cfg.data and len(shape) == 3 and None not in shape:
         if not any(word.startswith("data.image_size=") for word in data):
             cfg.data.image_size = list(shape[:2])

@@ -21,6 +21,12 @@ class CenterCrop(keras.layers.Layer):
         self.size = size
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
+        for side in images.shape[1:3]:
+            if side is not None and side < self.size:
+                raise ValueError(
+                    f"images must be at least as large as encoder.crop={self.size}, of which the middle is taken; got "
+                    f"{images.shape[1]} x {images.shape[2]}"
+                )
         top, left = ((side - self.size) // 2 for side in tf.unstack(tf.shape(images)[1:3]))
         cropped = images[:, top : top + self.size, left : left + self.size]
         return tf.ensure_shape(cropped, [None, self.size, self.size, images.shape[-1]])

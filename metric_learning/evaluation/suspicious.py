@@ -112,7 +112,9 @@ def suspicious_labels(
     scale = min(max(len(rows) // 10, NEAREST_SCALE), SCALE)
     nearest = [(near, indices) for _, near, indices in _near(rows, items, scale, distance)]
     scales = np.concatenate([np.where(indices < 0, 0, near).max(axis=1) for near, indices in nearest])
-    queries = np.flatnonzero(asked & (sizes[classes] > 1))
+    one_each = np.unique(items, return_index=True)[1]  # an item may be listed twice, as query and in the gallery
+    items_of = np.bincount(classes[one_each], minlength=len(sizes))
+    queries = np.flatnonzero(asked & (items_of[classes] > 1))
     own, best, proposed = np.zeros(len(queries)), np.zeros(len(queries)), np.zeros(len(queries), np.int64)
     near_rows = np.full((len(queries), LISTED), -1)
     for place, near, indices in _near(rows, items, neighbors, distance, queries):

@@ -67,3 +67,8 @@ def test_training_sees_crops_and_judging_the_middle(small_run, tmp_path, monkeyp
         cfg = hydra.compose("config", [word for word in small_run if not word.startswith("encoder.widths")] + words)
     train.experiment(cfg, tmp_path / "run", resume=False)
     assert seen == {(6, 6), (8, 8)}  # in training, in judging
+
+
+def test_images_smaller_than_the_crop_are_refused():
+    with pytest.raises(ValueError, match="images must be at least as large as encoder.crop=8, .* got 8 x 6"):
+        CenterCrop(8)(np.zeros((1, 8, 6, 3), np.uint8))

@@ -152,3 +152,9 @@ def test_few_rows_copies_and_the_dot_product_do_no_harm():
 def test_arguments_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         suspicious_labels(np.eye(2), **({"labels": [0, 1]} | arguments))
+
+
+def test_a_class_of_one_item_is_not_judged_however_often_it_is_listed():
+    rows = np.repeat([[1.0, 0.0], [0.9, 0.1]], [4, 2], axis=0) + 1e-2 * np.random.default_rng(0).normal(size=(6, 2))
+    labels, ids = [0, 0, 0, 0, 1, 1], [0, 1, 2, 3, 4, 4]  # as query and in the gallery
+    assert not {found.row for found in suspicious_labels(rows, labels, ids=ids, at_least=0.0)} & {4, 5}
