@@ -27,6 +27,7 @@ def boxes_of(table: Table) -> np.ndarray | None:
     empty = np.isnan(found)
     if empty.all():
         return None
+    found = np.rint(found)
     x_1, y_1, x_2, y_2 = np.where(empty, 0, found).T
     wrong = (empty.any(axis=1) & ~empty.all(axis=1)) | (
         ~empty.any(axis=1) & ~((0 <= x_1) & (x_1 < x_2) & (0 <= y_1) & (y_1 < y_2))
@@ -38,7 +39,7 @@ def boxes_of(table: Table) -> np.ndarray | None:
             f"{table.path}: a box must have 0 <= x_1 < x_2 and 0 <= y_1 < y_2, or none of the four; got {given} in row "
             f"{table.numbers[row]}, counted after the header"
         )
-    return np.where(empty, WHOLE, np.rint(np.where(empty, 0, found))).astype(np.int64)
+    return np.where(empty, WHOLE, np.where(empty, 0, found)).astype(np.int64)
 
 
 def with_boxes(names: Sequence[str], boxes: np.ndarray) -> list[str]:

@@ -121,7 +121,7 @@ def _make(folder: Path, shape, dtype: np.dtype) -> None:
         if needed > free:
             raise ValueError(
                 f"the cache needs {needed / 1e9:,.1f} GB in {folder.parent}, where {free / 1e9:,.1f} GB are free; "
-                "set data.cache_dir to another disk, or data.cache=none"
+                "set data.cache_dir to another disk, or choose another data.cache"
             )
         unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".unfinished", dir=folder.parent))
         # Files with holes: room is taken as the items come.

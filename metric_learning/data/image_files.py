@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from metric_learning.data import deep_images
 from metric_learning.data import images as decoder
-from metric_learning.data.boxes import WHOLE, hashes_with_boxes
+from metric_learning.data.boxes import WHOLE, hashes_with_boxes, with_boxes
 from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.images import check_image_options, decode_images, refuse_or_warn
 from metric_learning.data.random_access import RandomAccess, take
@@ -95,7 +95,8 @@ def open_images(
     if cache != "memory" and skip_unreadable:
         now = kept.missing if cache == "disk" else np.arange(len(files))
     problems = _decode_now(decode, now, keep)
-    refuse_or_warn({paths[row]: problem for row, problem in problems.items()}, len(paths), skip_unreadable)
+    named = list(map(str, paths)) if boxes is None else with_boxes(list(map(str, paths)), boxes)
+    refuse_or_warn({named[row]: problem for row, problem in problems.items()}, len(paths), skip_unreadable)
     readable = np.ones(len(paths), bool)
     readable[list(problems)] = False
     hashes = _hashes(files, folder / HASHES if cache == "disk" else None)

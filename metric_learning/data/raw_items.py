@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from metric_learning.data.boxes import COLUMNS as BOX
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.features import arrays_of
 from metric_learning.data.image_folder import images_below
@@ -64,7 +65,7 @@ def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
             column it is that, whatever it is called.
 
     Raises:
-        ValueError: a row without such a column.
+        ValueError: a row without such a column, or of a box of an image.
     """
     if not any(isinstance(item, Mapping) for item in items):
         return items
@@ -77,6 +78,11 @@ def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
                 raise ValueError(
                     f"a row must have a column {' or '.join(usual)} for an encoder of {kind}; item {number} has "
                     f"{', '.join(map(str, item)) or 'none'}"
+                )
+            boxed = [each for each in BOX if item.get(each) not in (None, "")] if kind == "images" else []
+            if boxed:
+                raise ValueError(
+                    f"item {number} is a box ({', '.join(boxed)}) of an image; cut it out, as training did"
                 )
             item = item[name]
         cells.append(item)

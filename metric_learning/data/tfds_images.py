@@ -53,11 +53,14 @@ def read_images(
         or None for images in memory.
 
     Raises:
-        ValueError: an argument is not as above, or images of several sizes without `image_size`.
+        ValueError: an argument is not as above, images of several sizes without `image_size`, or of more than 8 bits.
     """
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
-    shape = builder.info.features[keys[0]].shape
+    feature = builder.info.features[keys[0]]
+    if np.dtype(feature.np_dtype) != np.uint8:
+        raise ValueError(f"the images of {builder.name} must have 8 bits; they are {np.dtype(feature.np_dtype)}")
+    shape = feature.shape
     channels = shape[-1] or 3
     if image_size is not None:
         shape = *check_image_options(image_size, channels, "letterbox"), channels
@@ -96,7 +99,7 @@ def read_images(
     folder = Path(cache_dir or default_cache_dir()).expanduser() / f"{builder.name}-{shape[0]}x{shape[1]}-{name}"
     kept = DiskCache(folder, RandomAccess(read, count, shape, np.uint8))
     facts = _facts(folder / FACTS, count)
-    missing = np.flatnonzero(facts["hash"] == b"")
+    missing = np.union1d(np.flatnonzero(facts["hash"] == b""), kept.missing)
     if len(missing):
         row = int(missing[0])
         print(f"decoded images are kept in {folder}: {row:,} of {count:,} so far", file=sys.stderr)

@@ -97,7 +97,7 @@ def test_a_box_is_of_the_image_as_the_eye_sees_it():
         ("3,0,3,4", "got 3, 0, 3, 4 in row 1, counted after the header"),
         ("-1,0,3,4", "got -1, 0, 3, 4 in row 1"),
         ("a,0,3,4", "column 'x_1' must hold finite numbers or nothing, and does not in row 1"),
-        ("0,0,13,8", r"0.png \(ValueError: the box \(0, 0, 13, 8\) is not within the image, 12 x 8\)"),
+        ("0,0,13,8", r"0.png\[0,0,13,8\] \(ValueError: the box \(0, 0, 13, 8\) is not within the image, 12 x 8\)"),
     ],
 )
 def test_wrong_boxes_are_named(photos, cells, message):

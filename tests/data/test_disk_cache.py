@@ -100,7 +100,7 @@ def test_full_disk_is_warned_of_once_and_the_run_goes_on(inputs, asked, tmp_path
 def test_disk_too_small_is_named_before_anything_is_read(inputs, asked, tmp_path, monkeypatch):
     usage = disk_cache.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda path: usage._replace(free=100))
-    with pytest.raises(ValueError, match="set data.cache_dir to another disk, or data.cache=none"):
+    with pytest.raises(ValueError, match="set data.cache_dir to another disk, or choose another data.cache"):
         DiskCache(tmp_path / "cache", inputs)
     assert list(tmp_path.iterdir()) == asked == []
 
