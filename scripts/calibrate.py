@@ -105,7 +105,14 @@ def families_of(path, class_names):
     table = read_table(pathlib.Path(path), None, ["class", "family"])
     pairs = zip(table.column("class", "families"), table.column("family", "families"), strict=True)
     number_of = {name: number for number, name in enumerate(class_names)}
-    return {number_of[name]: family for name, family in pairs if name in number_of}
+    family_of = {}
+    for name, family in pairs:
+        if family_of.setdefault(name, family) != family:
+            raise ValueError(f"{path}: a class must have one family; {name!r} has {family_of[name]!r} and {family!r}")
+    known = {number_of[name]: family for name, family in family_of.items() if name in number_of}
+    if not known:
+        raise ValueError(f"{path}: the column class must hold classes of the data; {next(iter(family_of))!r} is none")
+    return known
 
 
 if __name__ == "__main__":
