@@ -46,7 +46,7 @@ def follow(chapter, root):
 
 @pytest.fixture
 def clone(tmp_path):
-    for part in ("conf", "docs", "metric_learning", "miners", "scripts", "tests"):
+    for part in ("conf", "docs", "examples", "metric_learning", "miners", "scripts", "tests"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("train.py", "pyproject.toml", "constraints.txt", "README.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
