@@ -282,5 +282,6 @@ def test_interrupted_while_it_is_starting_it_ends_quietly(start, tmp_path, secon
 
 
 def catches_sigint(pid):
-    caught = next(line for line in open(f"/proc/{pid}/status", encoding="ascii") if line.startswith("SigCgt"))
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    caught = next(line for line in lines if line.startswith("SigCgt"))
     return bool(int(caught.split()[1], 16) & 1 << (signal.SIGINT - 1))
