@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv as csv_format
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.data.delimited import read_delimited
 from metric_learning.data.items import count
 
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
+# 1,5 and 1.234,5 as spreadsheets of half the world write one number, which would be taken for a vector of two.
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Table:
             if wrong:
                 raise ValueError(
                     f"{self.path}: column {name!r} must hold numbers or vectors of them, and does not in "
-                    f"{_rows_in_words(wrong)}"
+                    f"{_rows_in_words(wrong)}{self._first_of(wrong, index)}"
                 )
             lengths = {len(vector) for vector in vectors if vector is not None}
             if len(lengths) > 1:
@@ -100,7 +102,7 @@ class Table:
         if wrong:
             raise ValueError(
                 f"{self.path}: column {name!r} must hold finite numbers or nothing, and does not in "
-                f"{_rows_in_words(wrong)}"
+                f"{_rows_in_words(wrong)}{self._first_of(wrong, self.header.index(name))}"
             )
         return np.array(found, np.float64)
 
@@ -132,6 +134,12 @@ class Table:
         index = self.header.index(name)
         return [_text(row[index]) for row in self.rows]
 
+    def _first_of(self, wrong: list[int], index: int) -> str:
+        """What the first of these rows has in a column, and how to mend it."""
+        cell = _text(self.rows[self.numbers.index(wrong[0])][index])
+        mend = "; write 1.5 for 1,5, and [1, 5] for a vector" if _DECIMAL_COMMA.fullmatch(cell) else ""
+        return f": {cell[:40]!r}{mend}"
+
     def _check_there(self, name, argument):
         if name not in self.header:
             raise ValueError(
@@ -151,6 +159,8 @@ def _text(cell: Any) -> str:
 
 def _numbers_in(cell: Any) -> list[float] | None:
     """The numbers of a cell, or None if there is something else in it."""
+    if isinstance(cell, str) and _DECIMAL_COMMA.fullmatch(cell.strip()):
+        return None
     parts = cell if isinstance(cell, list) else _text(cell).strip("[]()").replace(",", " ").split()
     try:
         return [float(part) for part in parts] or None
@@ -159,7 +169,7 @@ def _numbers_in(cell: Any) -> list[float] | None:
 
 
 def read_table(path: Path, delimiter: str | None = None, expected: Sequence[str] = ()) -> Table:
-    """Read a file of rows by what it is called: .jsonl (or .ndjson), .parquet, or else as CSV in UTF-8.
+    """Read a file of rows by what it is called: .jsonl (or .ndjson), .parquet, or else as CSV.
 
     Args:
         path: of the file.
@@ -176,7 +186,7 @@ def read_table(path: Path, delimiter: str | None = None, expected: Sequence[str]
         return _read_json_lines(path)
     if path.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(path)
-    return _read_csv(path, delimiter, expected)
+    return Table(path, *read_delimited(path, delimiter, expected))
 
 
 def _read_json_lines(path: Path) -> Table:
@@ -232,68 +242,3 @@ def _vectors(column: Any) -> np.ndarray | None:
     if not floating_or_integer or column.null_count or flat.null_count or len(lengths) != 1:
         return None
     return flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-
-
-def _read_csv(path: Path, delimiter: str | None, expected: Sequence[str]) -> Table:
-    """Blank lines are no rows."""
-    delimiter = find_delimiter(path, expected) if delimiter is None else _character(delimiter)
-    try:
-        lines = _lines(path, delimiter)
-        lines = [(number, line) for number, line in lines if line]
-    except (UnicodeDecodeError, csv_format.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if len(lines) < 2:
-        raise ValueError(f"{path} must have a header line and rows, got {count(lines, 'line')}")
-    header = [name.strip() for name in lines[0][1]]
-    if len(set(header)) != len(header):
-        raise ValueError(f"{path}: column names must be unique, got {', '.join(header)}")
-    for number, line in lines[1:]:
-        if len(line) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: expected {len(header)} columns ({', '.join(header)}), got {len(line)}; "
-                f"the columns are taken to be parted by {_name(delimiter)}, unless data.delimiter says otherwise"
-            )
-    return Table(path, header, [line for _, line in lines[1:]], list(range(1, len(lines))))
-
-
-def find_delimiter(path: Path, expected: Sequence[str]) -> str:
-    """The character that parts the names in the header.
-
-    The one that finds most of the expected names, then the one that finds most columns, then the first of
-    `DELIMITERS`. A blank is considered only where nothing else parts the header, as names may have blanks in them.
-    """
-    found = {}
-    for delimiter in DELIMITERS.values():
-        try:
-            header: list[str] = next((line for _, line in _lines(path, delimiter) if line), [])
-        except (UnicodeDecodeError, csv_format.Error):
-            continue  # reading the whole file says what is wrong
-        names = {name.strip() for name in header}
-        found[delimiter] = (len(names.intersection(expected)), len(header))
-    blank = found.pop(" ", (0, 0))
-    best = max(found, key=lambda delimiter: found[delimiter], default=",")
-    return " " if found.get(best, (0, 0))[1] < 2 <= blank[1] else best
-
-
-def _lines(path, delimiter):
-    """Yields the number of each line and its cells."""
-    # utf-8-sig: spreadsheets put a byte order mark before the first column's name.
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv_format.reader(file, delimiter=delimiter, strict=True, skipinitialspace=delimiter == " ")
-        for line in reader:
-            yield reader.line_num, line
-
-
-def _character(delimiter: str) -> str:
-    """One character from its name or itself; a shell may leave the two characters of an escaped tab."""
-    character = DELIMITERS.get(delimiter, "\t" if delimiter == "\\t" else delimiter)
-    if not isinstance(character, str) or len(character) != 1 or character in '"\r\n':
-        raise ValueError(
-            f"data.delimiter must be one character, or one of {', '.join(DELIMITERS)}, or null to find it; "
-            f"got {delimiter!r}"
-        )
-    return character
-
-
-def _name(delimiter: str) -> str:
-    return next((name for name, character in DELIMITERS.items() if character == delimiter), repr(delimiter))

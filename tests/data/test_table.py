@@ -232,7 +232,7 @@ def test_missing_or_undecodable_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="path must be a file of rows, .* got .*none.csv"):
         csv(tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes("text,label\ngrün,x\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="latin.csv is not a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match="latin.csv is no text in UTF-8"):
         csv(tmp_path / "latin.csv")
 
 
