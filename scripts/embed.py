@@ -2,9 +2,10 @@
 
     python scripts/embed.py run=outputs/RUN items=FOLDER out=vectors.npz
 
-Of images items are a folder or a file; of texts a .txt file with a text in each line; of features a .npy or .npz file.
-The file that comes out, .npz or .parquet, has embeddings [n, D], ids, and labels where folders tell them; data=features
-reads it. skip_unreadable=true leaves out images that cannot be read; trusted=[] names packages whose code is needed.
+Of images items are a folder or a file; of texts a .txt file with a text in each line; of features a .npy or .npz file;
+of all a table, whose columns column= and label= name if they are not image, text or features, and label. The file that
+comes out, .npz or .parquet, has embeddings [n, D], ids, and labels where there are any; data=features reads it.
+skip_unreadable=true leaves out images that cannot be read; trusted=[] names packages whose code is needed.
 """
 
 import pathlib
@@ -15,8 +16,9 @@ from metric_learning.command_line import start_script, words_of
 
 
 def main(arguments):
-    settings = words_of(arguments, run=None, items=None, out=None, skip_unreadable=False, trusted=[])
-    if None in settings.values():
+    words = {"run": None, "items": None, "out": None}
+    settings = words_of(arguments, **words, column=None, label=None, skip_unreadable=False, trusted=[])
+    if None in (settings[name] for name in words):
         raise ValueError("expected run=FOLDER items=FOLDER_OR_FILE out=FILE")
     out = pathlib.Path(settings.out)
     if out.suffix not in (".npz", ".parquet"):
@@ -28,7 +30,8 @@ def main(arguments):
     from metric_learning.whole_files import in_one_move
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
-    found = embed_named(encoder, settings["items"], skip_unreadable=settings.skip_unreadable)
+    columns = {"column": settings.column, "label": settings.label}
+    found = embed_named(encoder, settings["items"], **columns, skip_unreadable=settings.skip_unreadable)
     columns = {"id": found.names} | ({} if found.labels is None else {"label": found.labels})
     if out.suffix == ".parquet":
         write_parquet(out, encoder.embedding_dim, list(columns), [(found.rows, columns)])

@@ -4,9 +4,9 @@
     python scripts/match.py run=outputs/RUN index=INDEX query=FOLDER out=matches.csv    # or matches.json, matches.png
     python scripts/match.py run=outputs/RUN index=INDEX "query=where is my card" threshold=0.3 json=true
 
-search.py builds the index and says what a query is; calibrate.py finds the threshold. threshold= takes another one, or
-threshold=run that of the run where the index keeps an older one. Settings: json=false, skip_unreadable=false,
-trusted=[] (packages whose code is needed).
+search.py builds the index and says what query, column and label are; calibrate.py finds the threshold. threshold= takes
+another one, or threshold=run that of the run where the index keeps an older one. Settings: json=false,
+skip_unreadable=false, trusted=[] (packages whose code is needed).
 """
 
 import sys
@@ -15,7 +15,7 @@ from metric_learning.command_line import start_script, words_of
 
 
 def main(arguments):
-    words = {"run": None, "index": None, "query": None, "threshold": None}
+    words = {"run": None, "index": None, "query": None, "threshold": None, "column": None, "label": None}
     options = {"json": False, "out": None, "skip_unreadable": False, "trusted": []}
     settings = words_of(arguments, **words, **options)
     if settings.run is None or settings.index is None or settings.query is None:
@@ -31,7 +31,8 @@ def main(arguments):
     index = metric_learning.Index.load(settings.index, encoder)
     if settings.threshold == "run":
         index.threshold = encoder.calibration.get("threshold")
-    asked = embed_named(encoder, settings.query, skip_unreadable=settings.skip_unreadable)
+    columns = {"column": settings.column, "label": settings.label}
+    asked = embed_named(encoder, settings.query, **columns, skip_unreadable=settings.skip_unreadable)
     found = [[hit] if hit else [] for hit in index.match(asked.rows, limit)]
     show_found(asked, found, draw=hit_gallery, as_json=settings.json, out=settings.out)
     if index.recall is not None:

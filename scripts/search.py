@@ -7,14 +7,17 @@
     python scripts/search.py index=INDEX "remove=[old.jpg,older.jpg]"             # by id, as search.py names them
 
 Of images gallery and query are a folder (its folders are the labels) or a file; of texts a .txt file with a text in
-each line, or the text itself; of features a .npy or .npz file. Settings: k=5, kind=exact (or ivf, hnsw, pq, sq8,
-binary: faster on millions; the share of the nearest that is found is told), rerank=false (true: in a new order, by what
-rows have in common), expand=0 (3: search again from the mean of query and the 3 nearest), json=false,
-skip_unreadable=false, trusted=[] (packages whose code is needed). match.py says whether the nearest is the same thing.
+each line, or the text itself; of features a .npy or .npz file; of all a table, whose columns column= and label= name
+if they are not image, text or features, and label. Settings: k=5, kind=exact (or ivf, hnsw, pq, sq8, binary: faster on
+millions; the share of the nearest that is found is told), new_only=false (true: leave out of the gallery what the index
+holds already), rerank=false (true: in a new order, by what rows have in common), expand=0 (3: search again from the
+mean of query and the 3 nearest), json=false, skip_unreadable=false, trusted=[] (packages whose code is needed).
+match.py says whether the nearest is the same thing.
 """
 
 import pathlib
 import sys
+import warnings
 
 from metric_learning.command_line import start_script, words_of
 
@@ -27,8 +30,11 @@ def main(arguments):
         index=None,
         query=None,
         remove=None,
+        column=None,
+        label=None,
         k=5,
-        kind="exact",
+        kind=None,
+        new_only=False,
         rerank=False,
         expand=0,
         json=False,
@@ -44,7 +50,6 @@ def main(arguments):
         )
 
     import metric_learning
-    from metric_learning.data.raw_items import items_in
     from metric_learning.index import second_look
     from metric_learning.index.found import check_out, embed_named, show_found
     from metric_learning.report.pictures import hit_gallery
@@ -58,24 +63,54 @@ def main(arguments):
         print(f"{index} in {settings.index}")
         return
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
+    columns = {"column": settings.column, "label": settings.label}
     if tasks == ["gallery"]:
-        items, names, labels = items_in(settings.gallery, encoder.kind)
-        options = {"labels": labels, "skip_unreadable": settings.skip_unreadable}
-        built = encoder.index(items, ids=names, kind=settings.kind, **options)
-        exists = (pathlib.Path(settings.index) / "index.json").exists()
-        index = metric_learning.Index.load(settings.index, encoder) if exists else built
-        if exists:
-            index.merge(built)
+        index = fill(settings, encoder, columns)
         index.save(settings.index)
         print(f"{index} in {settings.index}")
         return
 
     index = metric_learning.Index.load(settings.index, encoder)
-    asked = embed_named(encoder, settings.query, skip_unreadable=settings.skip_unreadable)
+    asked = embed_named(encoder, settings.query, **columns, skip_unreadable=settings.skip_unreadable)
     found = second_look(index, asked.rows, settings.k, expand=settings.expand, rerank=settings.rerank)
     show_found(asked, found, draw=hit_gallery, as_json=settings.json, out=settings.out)
     if index.recall is not None:
         print(f"this index of kind {index.kind} finds {index.recall:.1%} of the 10 nearest", file=sys.stderr)
+
+
+def fill(settings, encoder, columns):
+    """The index of the folder with the gallery in it; what is there is looked at before anything is embedded."""
+    from metric_learning.data.items import some
+    from metric_learning.data.raw_items import items_in, once
+    from metric_learning.index import Index
+
+    exists = (pathlib.Path(settings.index) / "index.json").exists()
+    index = Index.load(settings.index, encoder) if exists else ()
+    if exists and settings.kind not in (None, index.kind):
+        raise ValueError(
+            f"the index in {settings.index} is of kind {index.kind}; for kind={settings.kind} build another"
+        )
+    items, names, labels = items_in(settings.gallery, encoder.kind, **columns)
+    there = [name for name in names if name in index]
+    if there and not settings.new_only:
+        mend = "new_only=true adds the others"
+        if encoder.kind in ("features", "ids"):
+            mend = "rows without a column or array id are called by their number"
+        raise ValueError(f"{len(there):,} of {len(names):,} items are in the index already {some(there)}; {mend}")
+    rows = once(names, known=index)
+    twice = len(names) - len(there) - len(rows)
+    if twice:
+        warnings.warn(f"{twice:,} of {len(names):,} items are repetitions by their id, and left out", stacklevel=2)
+    if exists and not rows:
+        return index
+    chosen = items[rows] if hasattr(items, "dtype") else [items[row] for row in rows]
+    chosen_labels = None if labels is None else [labels[row] for row in rows]
+    options = {"kind": settings.kind or "exact", "skip_unreadable": settings.skip_unreadable}
+    built = encoder.index(chosen, ids=[names[row] for row in rows], labels=chosen_labels, **options)
+    if not exists:
+        return built
+    index.merge(built)
+    return index
 
 
 if __name__ == "__main__":

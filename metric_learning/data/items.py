@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence, Sized
 from functools import lru_cache
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,12 @@ def path_ids(paths: Iterable[str | Path], root: Path) -> tuple[str, ...]:
             resolved = os.path.realpath(resolved)
         ids.append(printable(resolved.removeprefix(start)).replace(os.sep, "/"))
     return tuple(ids)
+
+
+def path_in(folder: Path, name: str) -> Path:
+    """Where a file is that a table in a folder names; a name that was written on Windows has separators of its own."""
+    path = folder / name
+    return folder / PureWindowsPath(name).as_posix() if "\\" in name and not os.path.exists(path) else path
 
 
 def printable(name: str) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metric_learning.data.boxes import boxes_of, with_boxes
 from metric_learning.data.column_ids import ColumnIds
-from metric_learning.data.items import path_ids
+from metric_learning.data.items import path_ids, path_in
 from metric_learning.data.listed_images import listed_images
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import choose_rows, rows_by_word
@@ -172,7 +171,7 @@ def table(
         return image_source(path.stem, class_names, values, labels, captions, rows, **common)
     if kind == "texts":
         return text_source(path.stem, class_names, inputs, labels, rows, **common, **vocabulary_options)
-    paths = [_path_of(path.parent, name) for name in inputs]
+    paths = [path_in(path.parent, name) for name in inputs]
     boxes = boxes_of(rows_of_file)
     if not id:
         common["ids"] = path_ids(paths, path.parent)
@@ -203,12 +202,6 @@ def _labeled_rows(table, label):
             f"{table.path}: {left_out:,} of {len(table.rows):,} rows have no label and are left out", stacklevel=3
         )
     return labeled
-
-
-def _path_of(folder: Path, name: str) -> Path:
-    """Where an image is; a name that was written on Windows is read with its own separators."""
-    path = folder / name
-    return folder / PureWindowsPath(name).as_posix() if "\\" in name and not os.path.exists(path) else path
 
 
 def _list_of(names: str | Sequence[str] | None) -> list[str]:

@@ -37,15 +37,22 @@ class Named(NamedTuple):
     rows: np.ndarray
 
 
-def embed_named(encoder: Any, what: str | Path, *, skip_unreadable: bool = False) -> Named:
+def embed_named(
+    encoder: Any,
+    what: str | Path,
+    *,
+    column: str | None = None,
+    label: str | None = None,
+    skip_unreadable: bool = False,
+) -> Named:
     """The items that a person names on a command line, with their embeddings.
 
     Args:
         encoder: `metric_learning.Encoder`.
-        what: see `metric_learning.data.raw_items.items_in`.
+        what, column, label: see `metric_learning.data.raw_items.items_in`.
         skip_unreadable: leave images that cannot be read out, with a warning.
     """
-    items, names, labels = items_in(what, encoder.kind)
+    items, names, labels = items_in(what, encoder.kind, column=column, label=label)
     rows = encoder.embed(items, skip_unreadable=skip_unreadable)
     kept = np.flatnonzero(np.isfinite(rows).all(axis=1)) if skip_unreadable else np.arange(len(rows))
     kept_labels = None if labels is None else [labels[row] for row in kept]
