@@ -1,10 +1,14 @@
 """Inputs that bite, shared by the tests of losses and miners, and small runs of train.py."""
 
+import fcntl
 import functools
 import os
 import pathlib
+import runpy
+import shutil
 import subprocess
 import sys
+import warnings
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -159,12 +163,16 @@ def images(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_run(images):
     """Overrides that make a run one of seconds."""
+    return small_run_of(images)
+
+
+def small_run_of(root):
     return [
         "data=image_folder",
-        f"data.root={images}",
+        f"data.root={root}",
         "data.image_size=[8,8]",
         "encoder.widths=[4]",
         "encoder.embedding_dim=4",
@@ -190,6 +198,52 @@ def configure(small_run):
 
 
 @pytest.fixture
+def without_report(monkeypatch):
+    """Runs of train.py in this process leave no page and no pictures, which take longer than all else of one."""
+    monkeypatch.setattr("metric_learning.report.report_run", lambda *_, **__: {})
+
+
+@pytest.fixture(scope="session")
+def finished_run(images, start, finish, tmp_path_factory):
+    """(folder, images) of a small run that `python train.py` has finished, one for all tests: to be read, or copied."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "finished" / "run"
+    with open(shared / "finished.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.copytree(images, shared / "finished" / "images", dirs_exist_ok=True)
+            begun = folder.with_name("begun")
+            finish(start(*small_run_of(shared / "finished" / "images"), f"hydra.run.dir={begun}"))
+            begun.rename(folder)
+    return folder, shared / "finished" / "images"
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """`script("search", *words)`: what scripts/search.py does and says, here, where TensorFlow is imported already."""
+
+    def run(name, *words):
+        path = str(ROOT / "scripts" / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [path, *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        with warnings.catch_warnings():
+            warnings.resetwarnings()  # to what a program begins with
+            for hidden in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+                warnings.simplefilter("ignore", hidden)
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as end:
+                code = end.code or 0
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def start():
     """`start(*overrides)`: starts `python train.py` as a user would."""
 
@@ -200,7 +254,7 @@ def start():
     return begin
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def finish():
     """`finish(process)`: its output, once it has ended well."""
 

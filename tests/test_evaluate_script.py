@@ -16,11 +16,6 @@ from metric_learning.evaluation import evaluate, read_vectors
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def script(*words):
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.fixture
 def data():
     rng = np.random.default_rng(0)
@@ -73,7 +68,9 @@ def test_vectors_are_judged_with_intervals(data, tmp_path):
     np.savez(tmp_path / "gallery.npz", vectors=rows, labels=labels, groups=cameras)
     words = [f"vectors={tmp_path}/queries.npz", f"gallery={tmp_path}/gallery.npz", f"json={tmp_path}/found.json"]
     words += [f"report={tmp_path}/report"]
-    done = script(*words, "evaluation.metrics=[recall@k,map]", "evaluation.ks=[1,5]", "evaluation.distance=euclidean")
+    words += ["evaluation.metrics=[recall@k,map]", "evaluation.ks=[1,5]", "evaluation.distance=euclidean"]
+    command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *words]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")  # as a user starts it
     assert done.returncode == 0 and "97.5 %" in done.stdout, done.stderr
     written = json.loads((tmp_path / "found.json").read_text())
     bounds = written.pop("intervals")
@@ -85,7 +82,7 @@ def test_vectors_are_judged_with_intervals(data, tmp_path):
     assert set(bounds) == {"recall@1", "recall@5", "map"} and bounds["map"][0] < written["map"] < bounds["map"][1]
 
 
-def test_a_saved_model_is_judged_on_a_folder(tmp_path):
+def test_a_saved_model_is_judged_on_a_folder(script, tmp_path):
     rng = np.random.default_rng(0)
     for label in range(10):
         (tmp_path / "images" / str(label)).mkdir(parents=True)
@@ -96,12 +93,12 @@ def test_a_saved_model_is_judged_on_a_folder(tmp_path):
     pixels = keras.layers.Flatten()(keras.ops.cast(inputs, "float32"))
     keras.Model(inputs, pixels).save(tmp_path / "model.keras")
     words = [f"model={tmp_path}/model.keras", "data=image_folder", f"data.root={tmp_path}/images", "split=all"]
-    done = script(*words, "data.validation_fraction=0.2", "evaluation.distance=euclidean")
+    done = script("evaluate", *words, "data.validation_fraction=0.2", "evaluation.distance=euclidean")
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("recall@1 "))
     assert float(line.split()[1]) > 0.9 and "40" in done.stdout
     words = [f"report={tmp_path}/report", *words[:3], "data.validation_fraction=0.2", "evaluation.ks=[1]"]
-    done = script(*words, "split=test", "evaluation.distance=euclidean")
+    done = script("evaluate", *words, "split=test", "evaluation.distance=euclidean")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "images test" in page and "data:image/webp" in page and 'id="settings"' not in page
@@ -118,8 +115,8 @@ def test_a_saved_model_is_judged_on_a_folder(tmp_path):
         (["vectors=a.npz", "split=some"], "split must be one of train, validation, test, all; got 'some'"),
     ],
 )
-def test_wrong_words_are_answered_in_one_line(words, message):
-    done = script(*words)
+def test_wrong_words_are_answered_in_one_line(script, words, message):
+    done = script("evaluate", *words)
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
     assert re.search(message, line)

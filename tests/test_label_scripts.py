@@ -46,7 +46,7 @@ def table(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_swapped_labels_are_found_over_folds_and_in_one_run(small_run, table, tmp_path):
+def test_swapped_labels_are_found_over_folds_and_in_one_run(small_run, table, script, without_report, tmp_path):
     sweep = tmp_path / "sweep"
     left_out = ("data=", "data.root=", "data.image_size=", "encoder.")
     words = [word for word in small_run if not word.startswith(left_out)]
@@ -67,22 +67,21 @@ def test_swapped_labels_are_found_over_folds_and_in_one_run(small_run, table, tm
     assert (sweep / "suspicious_labels.png").stat().st_size > 10_000
 
     (sweep / "0" / "metrics.json").unlink()
-    half = run(f"runs={sweep}", f"out={tmp_path / 'half'}")
+    half = script("check_labels", f"runs={sweep}", f"out={tmp_path / 'half'}")
     assert "items are tested by none of these runs, and not judged" in half.stderr
     assert set(listed(tmp_path / "half")) < set(found)
 
-    one = run(f"run={sweep / '1'}", f"out={tmp_path / 'one'}", "at_least=0")
+    one = script("check_labels", f"run={sweep / '1'}", f"out={tmp_path / 'one'}", "at_least=0")
     assert one.returncode == 0 and len(listed(tmp_path / "one")) > len(listed(tmp_path / "half"))
 
     (sweep / "0" / "metrics.json").write_text("{}")
     for name in ("config.yaml", "encoder.keras", "encoder.json"):
         (sweep / "0" / name).write_bytes((sweep / "1" / name).read_bytes())
-    same = run(f"runs={sweep}")
+    same = script("check_labels", f"runs={sweep}")
     assert same.returncode == 2
     assert re.search(r"1 and .*0 both test on \d+ items; runs must be a sweep over data.fold\n", same.stderr)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -92,6 +91,6 @@ def test_swapped_labels_are_found_over_folds_and_in_one_run(small_run, table, tm
         (["runs=nowhere"], "runs must be the folder of a sweep; there is no finished run in nowhere"),
     ],
 )
-def test_wrong_words_are_answered_in_one_line(words, message):
-    done = run(*words)
+def test_wrong_words_are_answered_in_one_line(script, words, message):
+    done = script("check_labels", *words)
     assert done.returncode == 2 and re.fullmatch(f"check_labels.py: error: {message}\n", done.stderr), done.stderr

@@ -12,6 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
+# Without benchmark_subject, which is of benchmark.py and not for people.
+PROGRAMS = sorted({path.stem for path in (ROOT / "scripts").glob("*.py")} - {"benchmark_subject"})
 LOSSES = sorted(path.stem for path in (ROOT / "conf/loss").glob("*.yaml"))
 
 
@@ -87,8 +89,8 @@ def test_what_a_loss_remembers_stays_as_it_is(plots):
     np.testing.assert_array_equal(slopes, [2.0, 2.0])
 
 
-def test_an_unknown_family_is_refused():
-    done = run("plot_losses", "only=pears")
+def test_an_unknown_family_is_refused(script):
+    done = script("plot_losses", "only=pears")
     assert done.returncode == 2 and "families are pairs, triplets" in done.stderr
 
 
@@ -157,11 +159,15 @@ def test_peers_and_kinds_name_what_there_is(benchmark):
         benchmark.subjects("tripplet")
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_tells_its_use(script, program):
+    done = script(program, "--help")
+    assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("program", sorted(path.stem for path in (ROOT / "scripts").glob("*.py")))
-def test_every_program_tells_its_use(program):
-    if program == "benchmark_subject":  # of benchmark.py, and not for people
-        return
+@pytest.mark.parametrize("program", ["search", "compare"])  # with and without TensorFlow
+def test_it_tells_nothing_else_in_a_process_of_its_own(program):
     done = run(program, "--help")
     assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""
 

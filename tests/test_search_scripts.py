@@ -1,11 +1,7 @@
-"""From a run to a decision by the scripts, as a user types them."""
+"""From a run to a decision by the scripts; test_first_hour starts each as a user does, in a process of its own."""
 
 import json
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,22 +9,9 @@ import pytest
 import metric_learning
 import train
 
-ROOT = pathlib.Path(__file__).parent.parent
 
-
-def run(script, *words):
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *words]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("outputs") / "run"
-
-
-@pytest.mark.slow
-def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, folder, tmp_path):
+def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, script, tmp_path):
+    folder = tmp_path / "run"
     train.experiment(
         configure("steps=60", "data.validation_fraction=0.4", "data.test_fraction=0.4"), folder, resume=False
     )
@@ -38,12 +21,12 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
         *("letterbox", "cosine"),
     )
 
-    refused = run("calibrate", f"run={folder}", "precision=0.999")
+    refused = script("calibrate", f"run={folder}", "precision=0.999")
     assert refused.returncode == 2 and not (folder / "thresholds.json").exists()
     assert re.fullmatch(r"calibrate.py: error: precision=0.999 cannot be promised .* can\n", refused.stderr), (
         refused.stderr
     )
-    done = run("calibrate", f"run={folder}", "best_f1=true")
+    done = script("calibrate", f"run={folder}", "best_f1=true")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^precision +[01]\.\d{3} \([01]\.\d{3} to [01]\.\d{3}\) +[01]\.\d{3}$", done.stdout, re.M)
     threshold = json.loads((folder / "thresholds.json").read_text())["threshold"]
@@ -51,22 +34,22 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
 
     index = tmp_path / "index"
     for gallery in (images / "class0", images / "class1"):
-        built = run("search", f"run={folder}", f"gallery={gallery}", f"index={index}")
+        built = script("search", f"run={folder}", f"gallery={gallery}", f"index={index}")
         assert built.returncode == 0, built.stderr
     assert "12 rows of 4 dimensions, cosine, exact" in built.stdout
-    again = run("search", f"run={folder}", f"gallery={images / 'class1'}", f"index={index}")
+    again = script("search", f"run={folder}", f"gallery={images / 'class1'}", f"index={index}")
     assert again.returncode == 2 and "ids must be unique; 6 are in both" in again.stderr
 
     query = images / "class0" / "3.png"
-    found = run("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")
+    found = script("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")
     (answer,) = json.loads(found.stdout)
     assert answer["query"] == answer["hits"][0]["id"] == str(query) and len(answer["hits"]) == 2
-    matched = run("match", f"run={folder}", f"index={index}", f"query={images / 'class0'}")
+    matched = script("match", f"run={folder}", f"index={index}", f"query={images / 'class0'}")
     assert matched.returncode == 0 and matched.stdout.count("0.0000") == 6
     assert metric_learning.Index.load(index).threshold == pytest.approx(threshold)
-    nothing = run("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
+    nothing = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
     assert nothing.stdout == f"{query}  no match\n"
-    done = run(
+    done = script(
         "search", f"run={folder}", f"index={index}", f"query={images / 'class0'}", f"out={tmp_path / 'hits.png'}"
     )
     assert done.stdout == f"what was found for 6 queries is in {tmp_path / 'hits.png'}\n", done.stderr
@@ -76,21 +59,21 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
         f"class{i}/{j}.png,class{k}/5.png,{i == k}" for i in range(16) for j in range(5) for k in (i, i - 1) if k >= 0
     ]
     (images / "pairs.csv").write_text("\n".join(["first,second,same", *lines]), encoding="utf-8")
-    done = run("calibrate", f"run={folder}", f"pairs={images / 'pairs.csv'}", "best_f1=true")
+    done = script("calibrate", f"run={folder}", f"pairs={images / 'pairs.csv'}", "best_f1=true")
     (images / "pairs.csv").unlink()
     assert done.returncode == 0 and re.search(r"^ +pairs$", done.stdout, re.M), done.stderr
     assert json.loads((folder / "thresholds.json").read_text())["of"] == "pairs"
-    matched = run("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=run", "json=true")
+    matched = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=run", "json=true")
     assert f"keeps its threshold {threshold:.4f}; that of its run is now" in matched.stderr
     assert json.loads(matched.stdout)[0]["hits"][0]["id"] == str(query)
 
-    removed = run("search", f"index={index}", f"remove=[{query},{images / 'class1' / '0.png'}]")
+    removed = script("search", f"index={index}", f"remove=[{query},{images / 'class1' / '0.png'}]")
     assert "10 rows of 4 dimensions" in removed.stdout, removed.stderr
-    removed = run("search", f"index={index}", f"remove={query}")
+    removed = script("search", f"index={index}", f"remove={query}")
     assert removed.returncode == 2 and "ids must be in the index; 1 are not" in removed.stderr
 
     for out in ("v.npz", "v.parquet"):
-        done = run("embed", f"run={folder}", f"items={images}", f"out={tmp_path / out}")
+        done = script("embed", f"run={folder}", f"items={images}", f"out={tmp_path / out}")
         assert "96 embeddings of 4 dimensions" in done.stdout, done.stderr
         source = metric_learning.data.features(tmp_path / out)
         assert len(source.class_names) == 16 and source.input_shape == (4,)
@@ -105,7 +88,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "message"),
+    ("program", "words", "message"),
     [
         ("search", [], "expected run=FOLDER index=FOLDER, and gallery=... to fill the index or query=..."),
         ("search", ["run=a", "index=i", "query=q", "out=hits.txt"], "out must end in .json, .csv, .png; got hits.txt"),
@@ -124,13 +107,6 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, fol
         ("embed", ["run=a", "items=b", "out=v.csv"], "out must end in .npz or .parquet; got v.csv"),
     ],
 )
-@pytest.mark.slow
-def test_wrong_words_are_answered_in_one_line(script, words, message):
-    done = run(script, *words)
-    assert done.returncode == 2 and re.fullmatch(f"{script}.py: error: {message}.*\n", done.stderr), done.stderr
-
-
-@pytest.mark.parametrize("script", ["search", "match", "calibrate", "embed"])
-@pytest.mark.slow
-def test_help_is_printed(script):
-    assert run(script, "--help").stdout.count(f"python scripts/{script}.py run=outputs/RUN") >= 1
+def test_wrong_words_are_answered_in_one_line(script, program, words, message):
+    done = script(program, *words)
+    assert done.returncode == 2 and re.fullmatch(f"{program}.py: error: {message}.*\n", done.stderr), done.stderr

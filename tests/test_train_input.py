@@ -6,6 +6,7 @@ import pathlib
 import re
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import hydra
 import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 
 import train
 from metric_learning import answers, command_line
@@ -92,15 +92,19 @@ def test_wrong_input_ends_with_one_line_exit_code_2_and_no_folder(start, tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.fixture
+def finished(finished_run, tmp_path):
+    """A finished run of its own."""
+    return shutil.copytree(finished_run[0], tmp_path / "run")
+
+
 @pytest.mark.slow
-def test_a_second_run_in_a_folder_leaves_the_first_one_alone(finish, start, small_run, tmp_path):
-    command = [*small_run, f"hydra.run.dir={tmp_path / 'run'}"]
-    finish(start(*command))
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    process = start(*command, "seed=1")
+def test_a_second_run_in_a_folder_leaves_the_first_one_alone(start, small_run, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    process = start(*small_run, f"hydra.run.dir={finished}", "seed=1")
     assert re.fullmatch(r"train.py: error: .*run holds a run; go on .*\n", process.communicate(timeout=120)[1])
     assert process.returncode == 2
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
 
 
 def test_an_error_that_came_late_keeps_its_traceback():
@@ -207,15 +211,14 @@ def test_a_folder_in_use_refuses_a_second_run_until_the_first_one_is_dead(tmp_pa
 
 
 @pytest.mark.slow
-def test_of_two_resumed_at_once_one_goes_on_and_one_is_refused(finish, start, small_run, tmp_path):
-    folder = tmp_path / "run"
-    finish(start(*small_run, f"hydra.run.dir={folder}"))
-    processes = [start(f"resume={folder}") for _ in range(2)]
+def test_of_two_resumed_at_once_one_goes_on_and_one_is_refused(start, finished):
+    overrides = (finished / ".hydra" / "overrides.yaml").read_bytes()
+    processes = [start(f"resume={finished}") for _ in range(2)]
     said = [process.communicate(timeout=300)[1] for process in processes]
     codes = [process.returncode for process in processes]
     assert sorted(codes) == [0, 2]
     assert re.fullmatch("train.py: error: .*run is in use by process .*\n", said[codes.index(2)])
-    assert OmegaConf.load(folder / ".hydra" / "overrides.yaml") == [*small_run]
+    assert (finished / ".hydra" / "overrides.yaml").read_bytes() == overrides and b"steps=12" in overrides
 
 
 @pytest.mark.slow
@@ -235,10 +238,8 @@ def test_a_disk_that_fills_up_is_said_and_the_run_can_go_on(finish, start, small
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["nan", "byte"])
-def test_a_damaged_best_checkpoint_is_said_at_once_on_resume(finish, start, small_run, tmp_path, damage):
-    folder = tmp_path / "run"
-    finish(start(*small_run, f"hydra.run.dir={folder}"))
-    best = folder / "checkpoints" / "best.npz"
+def test_a_damaged_best_checkpoint_is_said_at_once_on_resume(start, finished, damage):
+    best = finished / "checkpoints" / "best.npz"
     if damage == "nan":
         with np.load(best) as file:
             arrays = {name: file[name] for name in file}
@@ -248,7 +249,7 @@ def test_a_damaged_best_checkpoint_is_said_at_once_on_resume(finish, start, smal
         content = bytearray(best.read_bytes())
         content[len(content) // 2] ^= 255
         best.write_bytes(content)
-    process = start(f"resume={folder}")
+    process = start(f"resume={finished}")
     errors = process.communicate(timeout=300)[1]
     assert process.returncode == 2 and re.search("train.py: error: .*best.npz is .*damaged.*\n$", errors)
 

@@ -115,7 +115,7 @@ def test_a_folder_that_remembers_nothing_is_named(root, tmp_path):
         image_folder(root).changes_since(tmp_path)
 
 
-def test_a_run_is_not_resumed_on_other_data(configure, images, tmp_path):
+def test_a_run_is_not_resumed_on_other_data(configure, images, without_report, tmp_path):
     root = tmp_path / "images"
     shutil.copytree(images, root)
     folder = tmp_path / "run"
