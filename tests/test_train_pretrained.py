@@ -14,7 +14,7 @@ CONF = pathlib.Path(__file__).parent.parent / "conf"
 
 
 @pytest.fixture
-def pretrained_run(small_run, tmp_path, monkeypatch):
+def pretrained_run(small_run, without_report, tmp_path, monkeypatch):
     """`pretrained_run(name, *overrides)`: the scores of a small run on a small backbone, in the folder of that name."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     keras.utils.set_random_seed(0)
@@ -33,6 +33,7 @@ def pretrained_run(small_run, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_a_head_on_a_frozen_backbone_trains_on_features_and_is_saved_whole(pretrained_run, tmp_path):
     once = pretrained_run("once")
     assert len(list((tmp_path / "cache/metric_learning/features").iterdir())) == 3
@@ -54,6 +55,7 @@ def test_where_nothing_trains_the_backbone_is_judged_as_it_is(pretrained_run):
     assert scores["best_step"] == 0 and scores["test/map@r"] == scores["untrained/test/map@r"]
 
 
+@pytest.mark.slow
 def test_a_backbone_thaws_and_its_average_is_saved(pretrained_run, tmp_path):
     options = ["encoder.train=all", "optimizer.rates={backbone:0.1,head:1}", "ema=0.5"]
     pretrained_run("thawed", *options, "thaw_at=6")

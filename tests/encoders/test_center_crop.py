@@ -51,7 +51,7 @@ def test_an_encoder_gives_of_an_image_what_it_gives_of_its_middle_also_when_save
         encoders.pretrained((10, 12, 3), backbone=path, crop=11)
 
 
-def test_training_sees_crops_and_judging_the_middle(small_run, tmp_path, monkeypatch):
+def test_training_sees_crops_and_judging_the_middle(small_run, without_report, tmp_path, monkeypatch):
     path = backbone(tmp_path / "b.keras")
     seen = set()
     call = CenterCrop.call
