@@ -38,7 +38,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
         assert built.returncode == 0, built.stderr
     assert "12 rows of 4 dimensions, cosine, exact" in built.stdout
     again = script("search", f"run={folder}", f"gallery={images / 'class1'}", f"index={index}")
-    assert again.returncode == 2 and "ids must be unique; 6 are in both" in again.stderr
+    assert again.returncode == 2 and "6 of 6 items are in the index already" in again.stderr
 
     query = images / "class0" / "3.png"
     found = script("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")
