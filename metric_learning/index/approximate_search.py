@@ -84,7 +84,7 @@ class ApproximateSearch:
             faiss.write_index(self._index, str(unfinished))
 
     def __call__(self, queries: np.ndarray, k: int) -> Neighbors:
-        """`Neighbors` of float32 [q, D]; where fewer than k are proposed, at distance inf at the end."""
+        """`Neighbors` of float32 [q, D]; where fewer than k are proposed, row -1 at distance inf at the end."""
         count = min(len(self._vectors), 4 * k + _SPARE)
         proposed = self._index.search(self._as_compared(queries), count)[1]
         there = np.maximum(proposed, 0)  # -1 where it proposes no more
@@ -92,7 +92,7 @@ class ApproximateSearch:
         distances = rowwise(repeated, self._vectors[there], distance=self._distance).numpy()
         distances[proposed < 0] = np.inf
         order = np.lexsort((there, distances), axis=1)[:, :k]
-        return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (distances, there)))
+        return Neighbors(*(np.take_along_axis(each, order, axis=1) for each in (distances, proposed)))
 
     def recall(self, exactly: Callable[[np.ndarray, int], Neighbors]) -> float:
         """The share of the 10 nearest rows that are found, by up to 1,000 of the rows themselves as queries."""

@@ -160,7 +160,7 @@ class Index:
 
         Args:
             queries: [q, D], see `add`.
-            k: at least 1; where the index has fewer rows, all of them are found.
+            k: at least 1; where the index has fewer rows, or an approximate one finds fewer, there are fewer.
 
         Raises:
             ValueError: an empty index, k below 1, queries that do not fit.
@@ -168,9 +168,9 @@ class Index:
         return self.hits(self.search_rows(queries, k))
 
     def hits(self, found: Neighbors) -> list[list[Hit]]:
-        """What is known of the rows of `Neighbors`."""
+        """What is known of the rows of `Neighbors`, those that are there."""
         return [
-            [self._hit(int(row), float(distance)) for row, distance in zip(rows, distances, strict=True)]
+            [self._hit(int(row), float(distance)) for row, distance in zip(rows, distances, strict=True) if row >= 0]
             for rows, distances in zip(found.indices, found.distances, strict=True)
         ]
 
@@ -187,10 +187,11 @@ class Index:
         limit = self.threshold if threshold is None else threshold
         if limit is None:
             raise ValueError("match needs a threshold, and this index has none; calibrate, or give one")
-        return [hit if hit.distance <= limit else None for (hit,) in self.search(queries, k=1)]
+        return [hits[0] if hits and hits[0].distance <= limit else None for hits in self.search(queries, k=1)]
 
     def search_rows(self, queries: ArrayLike, k: int = 10) -> Neighbors:
-        """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`."""
+        """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`; -1
+        at distance inf where an approximate index finds fewer."""
         if not len(self):
             raise ValueError("the index is empty; add rows before searching it")
         if k < 1:

@@ -1,6 +1,7 @@
 """An index finds what sorting all distances finds, keeps what it is told, and is whole on disk however it is killed."""
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -101,7 +102,11 @@ def test_what_has_not_changed_is_not_written_again(rows, tmp_path):
         name: changed for name, changed in before.items() if name != "index.json"
     }
     assert len(after) == len(before) + 2
-    index.remove([str(row) for row in range(200)])
+    index.remove(["7"])
+    index.save(tmp_path)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(kept) == 5 and {name: after[name] for name in set(after) - set(before)}.items() <= kept.items()
+    index.remove([str(row) for row in range(200) if row != 7])
     index.save(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3 and Index.load(tmp_path).ids == ["new"]
 
@@ -148,6 +153,56 @@ def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
         assert [hits[0].id for hits in found.search(np.stack([rows[0] + 9, rows[150]]), k=1)] == ["far", "150"]
 
 
+def test_an_approximate_index_that_finds_fewer_tells_no_others(rows):
+    index = filled(rows, "euclidean", kind="ivf")  # five lists, of which one is looked at
+    expected = slow_distances(rows[:20], rows, "euclidean")
+    for query, hits in zip(expected, index.search(rows[:20], k=150), strict=True):
+        found = [int(hit.id) for hit in hits]
+        assert 1 <= len(found) < 150 and len(set(found)) == len(found)
+        np.testing.assert_allclose([hit.distance for hit in hits], query[found], atol=1e-5)
+    assert [hit.id for hit in index.match(rows[:20], threshold=0.0)] == [str(row) for row in range(20)]
+
+
+@pytest.mark.parametrize("distance", ["cosine", "dot"])
+def test_an_approximate_index_knows_its_distance_of_rows_of_any_length(distance):
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(1000, 16)) * rng.uniform(0.05, 20.0, size=(1000, 1))).astype(np.float32)
+    index = filled(rows, distance, kind="sq8")
+    found, exact = index.search_rows(rows[:50], 5), filled(rows, distance).search_rows(rows[:50], 5)
+    assert np.mean(found.indices == exact.indices) > 0.9 and index.recall > 0.9
+
+
+def test_an_approximate_index_is_whole_in_every_folder(rows, tmp_path):
+    filled(rows, "euclidean", kind="sq8").save(tmp_path / "first")
+    Index.load(tmp_path / "first").save(tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    assert [hits[0].id for hits in Index.load(tmp_path / "second").search(rows[:3], k=1)] == ["0", "1", "2"]
+
+
+def test_an_item_at_the_threshold_is_a_match_and_a_threshold_of_0_is_one():
+    index = Index(2, "euclidean")
+    index.add([[0.0, 0.0], [3.0, 4.0]], ["origin", "corner"])
+    assert index.match([[3.0, 0.0]], threshold=3.0) == [Hit("origin", 3.0)]
+    index.threshold = 9.0
+    assert index.match([[3.0, 0.0], [3.0, 4.0]], threshold=0.0) == [None, Hit("corner", 0.0)]
+
+
+def test_an_index_of_another_version_is_named(rows, tmp_path):
+    filled(rows).save(tmp_path)
+    text = (tmp_path / "index.json").read_text(encoding="utf-8")
+    (tmp_path / "index.json").write_text(text.replace('"version": 1', '"version": 2'), encoding="utf-8")
+    with pytest.raises(ValueError, match="is damaged: its version is 2, not 1"):
+        Index.load(tmp_path)
+
+
+def test_vectors_of_another_index_are_named(rows, tmp_path):
+    filled(rows).save(tmp_path)
+    (path,) = tmp_path.glob("vectors-*.npy")
+    np.save(path, rows[:199])
+    with pytest.raises(ValueError, match=r"is damaged: vectors-\w+.npy has the shape \(199, 8\)"):
+        Index.load(tmp_path)
+
+
 def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
     filled(rows, encoder="abc").save(tmp_path)
     encoder = type("Encoder", (), {"fingerprint": "abc", "folder": "run", "calibration": {}})()
@@ -155,6 +210,8 @@ def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
     encoder.fingerprint = "def"
     with pytest.raises(ValueError, match="is not of the encoder in run; embed its items again"):
         Index.load(tmp_path, encoder)
+    filled(rows).save(tmp_path / "any")
+    assert len(Index.load(tmp_path / "any", encoder)) == 200
 
 
 def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tmp_path, recwarn):
@@ -206,6 +263,8 @@ def test_parquet_holds_what_the_index_holds(rows, tmp_path):
             lambda index, rows: index.merge(Index(8, "dot")),
             "indexes to be merged must be of one distance; got cosine",
         ),
+        (lambda index, rows: index.merge(Index(9)), "indexes to be merged must be of one dimensions; got 8 and 9"),
+        (lambda index, rows: index.merge(Index(8, encoder="abc")), "must be of one encoder; got None and abc"),
         (lambda index, rows: index.search(rows, k=0), "k must be at least 1; got 0"),
         (lambda index, rows: index.search(rows[:, :2]), r"queries must be \[n, 8\]"),
         (lambda index, rows: index.search(rows * np.inf), "queries must be finite"),

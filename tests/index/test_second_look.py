@@ -39,6 +39,17 @@ def test_expansion(filled):
     assert [hit.id for hit in both[0]] and both != found
 
 
+def test_more_than_the_first_hundred_are_ordered_anew():
+    rows = np.random.default_rng(0).normal(size=(130, 4)).astype(np.float32)
+    index = Index(4)
+    index.add(rows, range(130))
+    found = second_look(index, rows[:2], 120, rerank=True)
+    assert [[hit.id for hit in hits] for hits in found] == k_reciprocal(rows[:2], rows, 120, depth=120).indices.astype(
+        str
+    ).tolist()
+    assert len(second_look(index, rows[:2], 3, expand=999)[0]) == 3  # of more than there are
+
+
 def test_it_refuses_what_a_search_refuses(filled):
     index, _, queries = filled
     with pytest.raises(ValueError, match="k must be at least 1; got 0"):
