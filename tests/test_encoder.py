@@ -70,7 +70,7 @@ def of_features(tmp_path):
     labels = np.repeat(np.arange(8), 3)
     parts = {"train": np.arange(12), "validation": np.arange(12, 18), "test": np.arange(18, 24)}
     source = image_source("rows", WORDS, rows, labels, WORDS * 3, parts, kind="features")
-    model = mlp(source.input_shape, embedding_dim=5)
+    model = mlp(source.input_shape, embedding_dim=7)  # as long as what it embeds
     return leave(tmp_path / "run", model, source, "euclidean"), model, source
 
 
@@ -198,9 +198,12 @@ def test_unreadable_images_are_named_counted_and_the_rest_is_done(of_images, pho
     whole = encoder.embed(items)
     broken = [items[0], b"nothing", items[2], photos / "none.png", np.zeros((2, 2, 7), np.uint8)]
     with pytest.raises(
-        ValueError, match=r"3 of 5 images cannot be read: item 1 .*; .*none.png \(no such file\); item 4"
+        ValueError,
+        match=r"3 of 5 images cannot be read: item 1 .*; .*none.png \(no such file\); item 4.* skip_unreadable=True",
     ):
         encoder.embed(broken)
+    with pytest.raises(ValueError, match="embed needs at least 1 item of images; got 0"):
+        encoder.embed([])
     with pytest.warns(UserWarning, match="3 of 5 images cannot be read"):
         found = encoder.embed(broken, skip_unreadable=True)
     np.testing.assert_allclose(found[[0, 2]], whole[[0, 2]], atol=1e-6)

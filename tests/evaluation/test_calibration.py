@@ -8,7 +8,7 @@ import pytest
 from metric_learning.evaluation import calibrate, nearest_of_all, nearest_of_pairs, rates_at
 from metric_learning.evaluation.calibration import RATES, summary
 from metric_learning.evaluation.nearest import Nearest
-from metric_learning.evaluation.promises import Units, bound, share_of, sureness
+from metric_learning.evaluation.promises import Sureness, Units, bound, share_of, sureness
 from metric_learning.report.pictures import threshold_curves
 
 
@@ -122,6 +122,24 @@ def test_the_worth_of_queries_is_that_of_slow_loops(clusters, rate):
         variance = slow_variance(success - share * tried, nearest.units)
         assert found.share[place] == pytest.approx(share)
         assert found.worth[place] == pytest.approx(min(tried.sum(), share * (1 - share) * tried.sum() ** 2 / variance))
+
+
+def test_where_nothing_varies_a_query_is_worth_what_it_is_where_something_does(clusters):
+    rows, labels = clusters
+    nearest = nearest_of_all(rows, labels, distance="euclidean")
+    found = sureness(share_of(nearest, "far"), Units(nearest.units), np.array([-1.0, -0.5, 0.7, 0.9, 99.0]))
+    assert found.share.tolist()[:2] == [0.0, 0.0] and 0 < found.share[2] < found.share[3] < found.share[4] == 1
+    worth = found.worth / len(rows)
+    assert worth[0] == worth[1] == worth[2] < 1 and worth[2] != worth[3] == worth[4]
+
+
+def test_few_units_make_bounds_wider_by_students_t():
+    """One-sided at 95 %: 1.6449 of the normal, 2.0150 of Student's t with 5 degrees of freedom."""
+    found = Sureness(np.array([0.8]), np.array([50.0]), units=6)
+    trials = 50 * (1.644854 / 2.015048) ** 2
+    for lower in (True, False):
+        expected = bound(0.8 * trials, trials, lower=lower, confidence=0.95)
+        np.testing.assert_allclose(found.bound(lower=lower, confidence=0.95), expected, rtol=1e-5)
 
 
 def test_named_families_are_the_units(clusters):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metric_learning.data import Split
-from metric_learning.evaluation import Judge
+from metric_learning.evaluation import Judge, evaluate
 from metric_learning.report.pictures import histograms
 
 
@@ -54,6 +54,32 @@ def test_without_ids_nothing_is_left_out(encoder, without):
     test = noise(20, [f"{i}.png" for i in range(20)])
     parts = {"test": test, "gallery": test, without: Split(test.inputs, test.labels, test.captions)}
     assert Judge(ks=(1,))(encoder, types.SimpleNamespace(**parts), "test").scores["test/recall@1"] == 1.0
+
+
+def test_groups_and_levels_of_both_sides_and_what_training_knew_are_heeded(encoder):
+    rng = np.random.default_rng(1)
+    sides = []
+    for first in (0, 30):
+        labels = rng.integers(10, size=40)
+        inputs = (20 * labels[:, None, None, None] + rng.integers(60, size=(40, 4, 4, 1))).astype(np.uint8)
+        ids, groups = (
+            [f"{number}" for number in part] for part in (np.arange(first, first + 40), rng.integers(3, size=40))
+        )
+        levels = np.stack([labels // 5, labels], axis=1)
+        sides.append(Split(inputs, labels, tuple(ids), tuple(ids), groups=tuple(groups), levels=levels))
+    options = {"ks": (1,), "metrics": ("recall@k", "ndcg@k", "map")}
+    rows, searched = (side.inputs.reshape(40, -1).astype(np.float32) for side in sides)
+    given = {name: getattr(sides[0], name) for name in ("ids", "groups", "levels")} | {"gallery_embeddings": searched}
+    given |= {f"gallery_{name}": getattr(sides[1], name) for name in ("labels", "ids", "groups", "levels")}
+    source = types.SimpleNamespace(test=sides[0], gallery=sides[1], train=types.SimpleNamespace(labels=np.arange(4)))
+    for unseen_classes, known in ((True, {}), (False, {"known_labels": np.arange(4)})):
+        source.unseen_classes = unseen_classes
+        found = Judge(**options)(encoder, source, "test")
+        assert found.evaluation.scores == evaluate(rows, sides[0].labels, **options, **given, **known).scores
+        assert found.drawn == ("classes" if unseen_classes else "queries")
+    for name in ("ids", "groups", "levels"):
+        without = given | {name: None, f"gallery_{name}": None}
+        assert evaluate(rows, sides[0].labels, **options, **without, **known).scores != found.evaluation.scores, name
 
 
 def test_histograms_pair_no_item_with_itself(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Steps on data that are read ahead are those on data in memory, bit for bit, and a step reads its own rows only."""
 
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -117,6 +118,12 @@ def test_reads_in_threads_only_the_batches_of_the_steps(on_disk, asked, tmp_path
             return
         threading.Event().wait(0.02)
     raise AssertionError("the readers outlive the training")
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused():
+    learner = types.SimpleNamespace(distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=5))
+    with pytest.raises(ValueError, match="batch.classes x batch.samples must be a multiple of the 5 replicas; got 12"):
+        blocks.compile_block(learner, Split(IMAGES, LABELS, ("",) * 60), PLAN)
 
 
 def test_file_that_breaks_while_training_stops_it_with_its_own_error(tmp_path):

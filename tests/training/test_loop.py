@@ -82,8 +82,8 @@ def test_history_is_a_table_of_one_row_a_block(split, tmp_path):
 
 @pytest.mark.parametrize("stopped_at", [4, 8])
 def test_resumed_run_equals_the_one_never_stopped_bit_for_bit(split, tmp_path, stopped_at):
-    whole = new_learner()
-    progress = run(split, tmp_path / "whole", whole)
+    whole, scores = new_learner(), [0.7, 0.2, 0.3]
+    progress = run(split, tmp_path / "whole", whole, scores=scores)
 
     class KilledError(Exception):
         pass
@@ -93,10 +93,9 @@ def test_resumed_run_equals_the_one_never_stopped_bit_for_bit(split, tmp_path, s
             raise KilledError
 
     with pytest.raises(KilledError):
-        run(split, tmp_path / "parts", new_learner(), on_row=kill)
+        run(split, tmp_path / "parts", new_learner(), on_row=kill, scores=scores)
     resumed = new_learner(seed=1)  # whatever it starts from
-    scores = np.linspace(0.1, 0.9, 99)[stopped_at // 4 :]
-    resumed_progress = run(split, tmp_path / "parts", resumed, resume=True, scores=scores)
+    resumed_progress = run(split, tmp_path / "parts", resumed, resume=True, scores=scores[stopped_at // 4 :])
 
     for one, other in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(one, other, err_msg=one.path)
@@ -104,6 +103,10 @@ def test_resumed_run_equals_the_one_never_stopped_bit_for_bit(split, tmp_path, s
         np.testing.assert_array_equal(one, other, err_msg=one.path)
     for one, other in zip(progress.history, resumed_progress.history, strict=True):
         assert {**one, "train/items_per_second": 0} == {**other, "train/items_per_second": 0}
+    for learner, name in ((whole, "whole"), (resumed, "parts")):
+        assert restore_best(tmp_path / name, learner) == 4  # of before it was stopped
+    for one, other in zip(whole.variables, resumed.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.path)
 
 
 def test_block_size_changes_nothing(split, tmp_path):
@@ -146,7 +149,7 @@ def test_best_checkpoint_is_restored_not_the_last(split, tmp_path):
 
 
 def test_patience_stops_early(split, tmp_path):
-    progress = run(split, tmp_path, new_learner(), steps=40, scores=[0.5, 0.6, 0.5, 0.5, 0.9], patience=2)
+    progress = run(split, tmp_path, new_learner(), steps=40, scores=[0.5, 0.6, 0.6, 0.5, 0.9], patience=2)
     assert (progress.step, progress.best_step) == (16, 8)
 
 
@@ -163,6 +166,14 @@ def test_loss_that_is_no_number_stops_the_run_and_names_the_step(split, tmp_path
         run(split, tmp_path, learner)
     with np.load(tmp_path / "checkpoints" / "last.npz") as file:
         assert json.loads(file["meta"].item())["progress"]["step"] == 4
+
+
+def test_weights_that_the_last_step_broke_are_named_and_not_kept(split, tmp_path):
+    learner = new_learner(optimizer=keras.optimizers.SGD(float("inf")))
+    with pytest.raises(NonFiniteLossError, match="is not finite after step 1; try a lower learning rate"):
+        run(split, tmp_path, learner, steps=1)
+    with np.load(tmp_path / "checkpoints" / "last.npz") as file:
+        assert json.loads(file["meta"].item())["progress"]["step"] == 0
 
 
 def test_unknown_objective_is_named(split, tmp_path):
