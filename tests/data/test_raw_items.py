@@ -28,15 +28,11 @@ def test_a_table_names_images_texts_features_and_rows(tmp_path):
 
 def test_what_is_no_table_of_the_kind_is_refused(tmp_path):
     table = written(tmp_path / "t.csv", "Bild,label\na.jpg,b\n")
-    with pytest.raises(
-        ValueError, match="no column image or path: say where the images are with column=COLUMN; its"
-    ):
+    with pytest.raises(ValueError, match="no column image or path: say where the images are with column=COLUMN; its"):
         items_in(table, "images")
     with pytest.raises(ValueError, match="no column 'kind', which label asks for; its columns are Bild, label"):
         items_in(table, "images", column="Bild", label="kind")
-    with pytest.raises(
-        ValueError, match="column and label are of a table, such as a .csv or .parquet file; got a "
-    ):
+    with pytest.raises(ValueError, match="column and label are of a table, such as a .csv or .parquet file; got a "):
         items_in("a text", "texts", label="kind")
     for kind, missing in (("texts", "faq.csv"), ("texts", "faq.txt"), ("images", "faq.csv")):
         with pytest.raises(ValueError, match="faq"):
