@@ -21,6 +21,8 @@ CASES |= {
     "contrastive-semi_hard": ("loss=contrastive", "miner=semi_hard"),
     "triplet-none-soft-swap": ("loss=triplet", "miner=none", "loss.soft=true", "loss.swap=true"),
 }
+# All take minutes to compile; these are of pairs, of triplets and of classes, with a miner and without.
+SOON = {"arc_face", "contrastive-semi_hard", "triplet", "triplet-batch_hard"}
 every_case = pytest.mark.parametrize("case", CASES)
 
 
@@ -47,10 +49,19 @@ def test_a_graph_costs_the_same_and_is_traced_once(batch, loss, labels_for):
     assert graph.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.split("-")[-1] not in ROUNDING_MATTERS])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[] if case in SOON else pytest.mark.slow)
+        for case in CASES
+        if case.split("-")[-1] not in ROUNDING_MATTERS
+    ],
+)
 def test_xla_costs_the_same(batch, loss, labels_for):
     labels, rows = tf.constant(labels_for(loss, batch.labels)), tf.constant(batch.embeddings, tf.float32)
-    compiled = tf.function(lambda labels, rows: value_and_gradient(loss, labels, rows), jit_compile=True)
+    compiled = tf.function(
+        lambda labels, rows: value_and_gradient(loss, labels, rows), jit_compile=True, autograph=False
+    )
     for got, expected in zip(compiled(labels, rows), value_and_gradient(loss, labels, rows), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(expected).max()))
 
@@ -77,7 +88,7 @@ def test_memory_is_that_of_a_few_distance_matrices(build, case):
     size = 1024
     loss = build("loss", *CASES[case])
     graph = (
-        tf.function(lambda labels, rows: value_and_gradient(loss, labels, rows))
+        tf.function(lambda labels, rows: value_and_gradient(loss, labels, rows), autograph=False)
         .get_concrete_function(tf.TensorSpec([size], tf.int64), tf.TensorSpec([size, 3], tf.float32))
         .graph
     )

@@ -150,7 +150,11 @@ def embeddings_after(loss, miner, distance, settings=()):
     learner = Learner(encoder, made_loss)
     learner.compile(build(composed(loss, miner).optimizer))
     learner.optimizer.build(learner.trainable_variables)
-    update = tf.function(lambda places: learner.update(tf.gather(images, places), tf.gather(labels, places)))
+
+    @tf.function(autograph=False)  # as the loop of a run has it, and sooner traced
+    def update(places):
+        learner.update(tf.gather(images, places), tf.gather(labels, places))
+
     for places in batches(packed=miner == "packed"):
         update(tf.constant(places))
     return embed(encoder, images)

@@ -217,6 +217,7 @@ def test_a_broken_encoder_is_not_hidden(kind, oracle, arguments):
     assert np.isnan(kind(**arguments)([0, 0, 1, 1], np.full((4, 3), np.nan)))
 
 
+@pytest.mark.slow
 @of_embeddings
 def test_graphs_and_xla_cost_the_same(batch, kind, oracle, arguments):
     labels, rows = batch[0], batch[1].astype(np.float32)

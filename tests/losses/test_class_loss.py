@@ -63,6 +63,7 @@ def test_labels_outside_the_classes_are_refused(classes, learned, kind, wrong):
         learned(kind)(np.where(np.arange(10) == 4, wrong, labels), rows)
 
 
+@pytest.mark.slow
 @every_kind
 def test_a_graph_of_unknown_size_and_xla_cost_the_same(classes, learned, kind):
     labels, rows = classes[0], classes[1].astype(np.float32)
