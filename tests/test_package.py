@@ -14,7 +14,7 @@ from metric_learning.penalties import Lp, penalized
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("penalty", [None, Lp(weight=0.5)])
+@pytest.mark.parametrize("penalty", [None, pytest.param(Lp(weight=0.5), marks=pytest.mark.slow)])
 def test_importing_the_package_is_enough_to_load_an_encoder(tmp_path, penalty):
     encoder = penalized(encoders.embedding((4,), vocabulary_size=9, embedding_dim=3), penalty)
     encoder.save(tmp_path / "encoder.keras")

@@ -89,6 +89,7 @@ def test_without_buckets_unknown_tokens_are_left_out():
         Vocabulary.from_texts(["cat", "cat"], min_count=3, oov_buckets=0)
 
 
+@pytest.mark.slow
 def test_ids_are_the_same_in_another_process():
     code = (
         "from metric_learning.data.text import Vocabulary;"

@@ -42,6 +42,7 @@ def test_unknown_ids_raise_or_are_nan_under_xla(encoder, case):
         np.testing.assert_allclose(found[:3], encoder(known[:3]), atol=1e-6)  # of which the other rows know nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["above", "one id an item, below"])
 def test_a_compiled_step_says_nan(encoder, case):
     ids = CASES[case][0].copy()

@@ -95,6 +95,7 @@ def test_half_precision_scales_pixels_in_float32():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_name_gives_the_model_without_its_top(tmp_path, monkeypatch):
     keras.utils.set_random_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
@@ -201,6 +202,7 @@ def test_frozen_backbone_runs_as_in_inference(file):
     assert np.abs(live(IMAGES, training=True) - live(IMAGES, training=False)).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["gem", "avg+max"])
 def test_saved_encoder_is_whole_in_a_fresh_process(file, tmp_path, pooling):
     encoder = build(file, train="top:1", pooling=pooling, batch_norm=True)

@@ -129,6 +129,7 @@ def test_a_collapse_is_said():
         geometry(on_a_line, np.arange(40) // 2)
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_other_classes():
     """Standard errors against what really happens when 30 classes are drawn anew, 150 times."""
     rng = np.random.default_rng(3)

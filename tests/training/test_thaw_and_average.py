@@ -206,6 +206,7 @@ REPLICAS = """
 """
 
 
+@pytest.mark.slow
 def test_replicas_thaw_average_and_move_parts_as_one_device(tmp_path):
     images = keras.Input((8, 8, 3))
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, strides=2)(images))
