@@ -9,6 +9,7 @@ is all it takes to use the bare model.
 """
 
 import importlib
+import importlib.metadata
 import os
 import pathlib
 import sys
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
 
 # What a user holds after training -> where it is; imported when it is asked for, as FAISS and Pillow take a second.
 _LATER = {"Encoder": "metric_learning.encoder", "load": "metric_learning.encoder", "Index": "metric_learning.index"}
+_PACKAGES = ("data", "distances", "encoders", "evaluation", "losses", "optimizers", "penalties", "report", "training")
+
+__all__ = ["Encoder", "Index", "__version__", "import_tensorflow", "load", *_PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name == "__version__":
+        return importlib.metadata.version("metric_learning")
+    if name not in {*_LATER, *_PACKAGES}:
         raise AttributeError(f"module 'metric_learning' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LATER[name]), name)
+    import_tensorflow()
+    module = importlib.import_module(_LATER.get(name, f"metric_learning.{name}"))
+    return getattr(module, name) if name in _LATER else module
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def import_tensorflow() -> None:
@@ -56,12 +68,13 @@ def _import_tensorflow_quietly():
         os.close(stderr)
 
 
-def _is_the_program():
-    """Whether this is train.py, which calls `import_tensorflow` itself, once there is something to run: --help and a
-    misspelled setting are answered at once."""
-    program = getattr(sys.modules.get("__main__"), "__file__", None)
-    return program is not None and pathlib.Path(program).resolve() == pathlib.Path(__file__).parents[1] / "train.py"
+def _is_a_program():
+    """Whether this is train.py or one of scripts/, which call `import_tensorflow` themselves, once there is something
+    to do: --help and a misspelled setting are answered at once."""
+    program = pathlib.Path(getattr(sys.modules.get("__main__"), "__file__", None) or "").resolve()
+    root = pathlib.Path(__file__).parents[1].resolve()
+    return program == root / "train.py" or program.parent == root / "scripts"
 
 
-if not _is_the_program():
+if not _is_a_program():
     import_tensorflow()

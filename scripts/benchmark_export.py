@@ -16,6 +16,7 @@ import tempfile
 
 import numpy as np
 
+import metric_learning
 from metric_learning.command_line import build, load, start_script, words_of
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
@@ -49,7 +50,6 @@ def main(arguments):
 
 
 def measure(folder, settings):
-    import metric_learning
     from metric_learning.export import FORMATS as modules
     from metric_learning.export import export, given, raw_items_of, run_in
 

@@ -18,6 +18,7 @@ import sys
 import numpy as np
 from PIL import Image
 
+import metric_learning
 from metric_learning.command_line import build, load, start_script, words_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -30,6 +31,7 @@ def main(arguments):
     settings = words_of(arguments, folder=None, seeds=[0, 1], swapped=0.05, folds=4, steps=400)
     if settings.folder is None or not 0 < settings.swapped < 1:
         raise ValueError("expected folder=DIR, and swapped between 0 and 1")
+    metric_learning.import_tensorflow()
     folder = pathlib.Path(settings.folder)
     found = {}
     for seed in settings.seeds:
@@ -97,7 +99,6 @@ def train(folder, seed, settings):
 
 def rankings(runs):
     """Name of a method -> (path, proposed label, score) of each item that it suspects, the surest first."""
-    import metric_learning
     from metric_learning.evaluation import embed
     from metric_learning.report.suspicions import Joined, suspicions_among
 

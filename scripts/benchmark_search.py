@@ -33,6 +33,9 @@ def main(arguments):
 
     import faiss
 
+    import metric_learning
+
+    metric_learning.import_tensorflow()
     from metric_learning.evaluation import evaluate, search
 
     print("| problem | k | faiss.knn | memory |", " | ".join(f"{engine} engine" for engine in options.engines), "|")

@@ -21,6 +21,7 @@ import time
 import numpy as np
 import psutil
 
+import metric_learning
 from metric_learning.command_line import start_script, words_of
 
 SERVE = pathlib.Path(__file__).with_name("serve.py")
@@ -35,7 +36,7 @@ def main(arguments):
     if None in (settings.run, settings.index, settings["items"]):
         raise ValueError("expected run=FOLDER index=FOLDER items=FOLDER_OR_FILE")
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.data.raw_items import items_in
 
     encoder = metric_learning.load(settings.run)

@@ -120,7 +120,9 @@ class Ours:
     def __init__(self, loss, miner, compiled):
         import hydra
 
-        import metric_learning  # noqa: F401  TensorFlow, without its noise
+        import metric_learning
+
+        metric_learning.import_tensorflow()
         from metric_learning.steps import at_step
 
         self.scope = at_step(0)  # where scheduled settings stand, as long as this lives

@@ -41,7 +41,9 @@ def main(turns=4, steps=100):
 
 
 def measure_ours(pool_first, steps):
-    import metric_learning.data  # isort: skip  imports TensorFlow, without its noise
+    import metric_learning
+
+    metric_learning.import_tensorflow()
     import keras
 
     import miners
@@ -65,7 +67,7 @@ def measure_peer(steps):
     import torch
     from pytorch_metric_learning import losses, miners, samplers
 
-    import metric_learning.data
+    import metric_learning
 
     source = metric_learning.data.emoji()
     images = torch.tensor(source.train.inputs.transpose(0, 3, 1, 2))

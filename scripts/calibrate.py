@@ -19,6 +19,7 @@ encoder or its data needs.
 
 import pathlib
 
+import metric_learning
 from metric_learning.command_line import build, load, start_script, words_of
 
 RATES = ("precision", "recall", "far", "frr")
@@ -36,7 +37,7 @@ def main(arguments):
             "pairs=FILE or families=FILE"
         )
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.data.labelled_pairs import read_pairs
     from metric_learning.evaluation import calibrate, rates_at
     from metric_learning.evaluation.calibration import summary

@@ -17,6 +17,7 @@ import warnings
 
 import numpy as np
 
+import metric_learning
 from metric_learning.command_line import build, load, start_script, words_of
 
 
@@ -27,6 +28,7 @@ def main(arguments):
     sweep = settings.runs is not None
     folders = runs_below(pathlib.Path(settings.runs)) if sweep else [pathlib.Path(settings.run)]
 
+    metric_learning.import_tensorflow()
     from metric_learning.report.suspicions import moved_to, write_suspicions
 
     judged = ("test", "gallery") if sweep else ("validation", "test", "gallery")
@@ -61,7 +63,6 @@ def runs_below(sweep):
 
 def judged_by(folder, settings, names):
     """The data of a run, its items, and the suspicions about those of some of its splits."""
-    import metric_learning
     from metric_learning.evaluation import embed
     from metric_learning.report.suspicions import Joined, suspicions_among
     from metric_learning.tokenized import tokenized

@@ -12,6 +12,7 @@ import pathlib
 
 import numpy as np
 
+import metric_learning
 from metric_learning.command_line import start_script, words_of
 
 
@@ -24,7 +25,7 @@ def main(arguments):
     if out.suffix not in (".npz", ".parquet"):
         raise ValueError(f"out must end in .npz or .parquet; got {out}")
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.evaluation.vector_files import write_parquet
     from metric_learning.index.found import embed_named
     from metric_learning.whole_files import in_one_move

@@ -13,6 +13,7 @@ needs. README.md in FOLDER says how to use it.
 
 import pathlib
 
+import metric_learning
 from metric_learning.command_line import build, load, start_script, words_of
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
@@ -27,7 +28,7 @@ def main(arguments):
     if type(settings.check) is not int or settings.check < 0:
         raise ValueError(f"check must be a number of items, at least 0; got {settings.check}")
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.export import check_free, check_packages, export, raw_items_of
 
     check_free(settings.out)

@@ -11,6 +11,7 @@ skip_unreadable=false, trusted=[] (packages whose code is needed).
 
 import sys
 
+import metric_learning
 from metric_learning.command_line import start_script, words_of
 
 
@@ -21,7 +22,7 @@ def main(arguments):
     if settings.run is None or settings.index is None or settings.query is None:
         raise ValueError("expected run=FOLDER index=FOLDER query=...")
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.index.found import check_out, embed_named, show_found
     from metric_learning.report.pictures import hit_gallery
 

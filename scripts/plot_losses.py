@@ -14,7 +14,7 @@ import sys
 import hydra
 import numpy as np
 
-import metric_learning  # noqa: F401  isort: skip  TensorFlow, without its noise
+from metric_learning import losses  # noqa: F401  isort: skip  imports TensorFlow, without its noise
 import tensorflow as tf
 from PIL import Image
 

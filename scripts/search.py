@@ -19,6 +19,7 @@ import pathlib
 import sys
 import warnings
 
+import metric_learning
 from metric_learning.command_line import start_script, words_of
 
 
@@ -49,7 +50,7 @@ def main(arguments):
             "index=FOLDER remove=ID"
         )
 
-    import metric_learning
+    metric_learning.import_tensorflow()
     from metric_learning.index import second_look
     from metric_learning.index.found import check_out, embed_named, show_found
     from metric_learning.report.pictures import hit_gallery

@@ -13,10 +13,12 @@ requests=128 (at the same time).
 
 import sys
 
+import metric_learning
 from metric_learning.command_line import start_script, words_of
 
 
 def main(arguments):
+    metric_learning.import_tensorflow()
     try:
         from metric_learning.serving import Limits, create_app, listen_on, names_of, run
     except ImportError as error:
@@ -30,8 +32,6 @@ def main(arguments):
         raise ValueError("expected run=FOLDER, and index=FOLDER to search in")
     asked = Limits(**{name: settings[name] for name in limits})
     bound = listen_on(settings.host, settings.port)
-
-    import metric_learning
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     index = None if settings.index is None else metric_learning.Index.load(settings.index, encoder)

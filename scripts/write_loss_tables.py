@@ -16,7 +16,9 @@ import sys
 import hydra
 from omegaconf import OmegaConf
 
-import metric_learning  # noqa: F401  TensorFlow, without its noise
+import metric_learning
+
+metric_learning.import_tensorflow()
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "losses.md"
