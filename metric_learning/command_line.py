@@ -26,11 +26,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from metric_learning.answers import KNOWN_ERRORS, answer, shipped
-from metric_learning.run_folder import Claim, new_folder
+from metric_learning.run_folder import LAST, Claim, new_folder
 from metric_learning.settings import check_settings, check_targets
 from metric_learning.whole_files import write_whole
 
-LAST = pathlib.PurePath("checkpoints", "last.npz")
 FAILURE = "failure.txt"
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR" in os.environ
 build = functools.partial(hydra.utils.instantiate, _convert_="all")

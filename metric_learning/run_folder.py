@@ -16,6 +16,7 @@ try:
 except ImportError:  # Windows, where nothing keeps a second run out
     fcntl = None
 
+LAST = pathlib.PurePath("checkpoints", "last.npz")  # which shows that training began
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "hydra-core", "wandb", "faiss-cpu", "numpy")
 
 

@@ -38,7 +38,6 @@ KINDS = {
             "embedding_dim",
             "hidden",
             "logical_cpus",
-            "num_classes",
             "num_proxies",
             "patience",
             "thaw_at",

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "metric_learning.settings": set(),
     "metric_learning.optimizers": set(),
     "metric_learning.training": FLOOR_1
-    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.optimizers"},
+    | {"metric_learning.data", "metric_learning.encoders", "metric_learning.optimizers", "metric_learning.run_folder"},
     "metric_learning.tokenized": {
         "metric_learning.data",
         "metric_learning.encoders",

@@ -63,11 +63,6 @@ def contents(split: Split, kind: str) -> list[str]:
     return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in rows]
 
 
-def keys(name: str, split: Split) -> Sequence:
-    """[n] the ids of a split; without any, something that no other split has."""
-    return [(name, row) for row in range(len(split))] if split.ids is None else split.ids
-
-
 def shared_items(splits: dict[str, Split]) -> dict[tuple[str, str], np.ndarray]:
     """Pairs of split names -> the rows of the second whose items are in the first as well, where there are any.
 

@@ -81,36 +81,3 @@ def take(inputs: Any, rows: np.ndarray) -> Any:
     if isinstance(inputs, RandomAccess):
         return inputs.take(rows)
     return RandomAccess(lambda own: np.asarray(inputs[own]), len(inputs), inputs.shape[1:], inputs.dtype).take(rows)
-
-
-def one_by_one(items: Any, key: str | None = None) -> RandomAccess:
-    """Items of a source that gives them one at a time, such as `builder.as_data_source()` of TensorFlow Datasets.
-
-    Args:
-        items: has a length, and an item for each number: an array, or a mapping of which one value is taken. All must
-            have the shape and dtype of the first.
-        key: which value of a mapping; None if the items are arrays.
-
-    Raises:
-        ValueError: no items, or an item without that key.
-    """
-    if not len(items):
-        raise ValueError("a source must have at least 1 item, got 0")
-
-    def item(row):
-        return np.asarray(items[int(row)] if key is None else items[int(row)][key])
-
-    if key is not None and key not in items[0]:
-        raise ValueError(f"key must be one of {', '.join(items[0])}; got {key!r}")
-    first = item(0)
-
-    def read(rows):
-        found = np.empty((len(rows), *first.shape), first.dtype)
-        for place, row in enumerate(rows):
-            value = item(row)
-            if value.shape != first.shape:
-                raise ValueError(f"items must have one shape; item {row} has {value.shape} and item 0 {first.shape}")
-            found[place] = value
-        return found
-
-    return RandomAccess(read, len(items), first.shape, first.dtype)

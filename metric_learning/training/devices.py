@@ -115,18 +115,18 @@ def is_chief(cluster: tf.distribute.cluster_resolver.ClusterResolver | None) -> 
     return (cluster.task_type, cluster.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
-def set_precision(precision: str) -> None:
-    """Sets Keras' policy for all layers made from here on; raises ValueError unless it is one of PRECISIONS."""
+def start_afresh(seed: int, precision: str) -> None:
+    """Forgets the models of the run before, in a sweep, and makes this one the same whenever it is started again.
+
+    Args:
+        seed: of everything that Keras and TensorFlow draw.
+        precision: Keras' policy for all layers made from here on, one of PRECISIONS.
+    """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    keras.config.set_dtype_policy(precision)
-
-
-def start_afresh(seed: int, precision: str) -> None:
-    """Forgets the models of the run before, in a sweep, and makes this one the same whenever it is started again."""
     keras.utils.clear_session()
     forget_custom_gradients()
-    set_precision(precision)
+    keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

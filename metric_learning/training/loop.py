@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from metric_learning.data.batches import BatchPlan
 from metric_learning.data.split import Split
+from metric_learning.run_folder import LAST
 from metric_learning.training import checkpoints
 from metric_learning.training.blocks import compile_block
 from metric_learning.training.history import write_history
@@ -20,7 +21,6 @@ from metric_learning.training.learner import Learner
 from metric_learning.training.thaw import freeze_backbone
 from metric_learning.types import Augmentation
 
-LAST = pathlib.PurePath("checkpoints", "last.npz")
 BEST = pathlib.PurePath("checkpoints", "best.npz")
 
 

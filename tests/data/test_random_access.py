@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metric_learning.data.random_access import RandomAccess, in_memory, is_random_access, one_by_one, take
+from metric_learning.data.random_access import RandomAccess, in_memory, is_random_access, take
 
 ROWS = np.random.default_rng(0).integers(0, 256, (11, 4, 5, 3)).astype(np.uint8)
 
@@ -76,44 +76,3 @@ def test_rows_of_an_array_are_copied_and_those_of_a_map_are_left_in_the_file(inp
     for found in (take(mapped, rows), take(inputs, rows)):
         assert isinstance(found, RandomAccess)
         np.testing.assert_array_equal(found[:], ROWS[rows], strict=True)
-
-
-def test_source_of_single_items_is_read_by_index_arrays():
-    items = [{"image": image, "label": i} for i, image in enumerate(ROWS)]
-    found = one_by_one(items, "image")
-    assert (found.shape, found.dtype) == (ROWS.shape, ROWS.dtype)
-    np.testing.assert_array_equal(found[[7, 3]], ROWS[[7, 3]], strict=True)
-    np.testing.assert_array_equal(one_by_one(list(ROWS))[2:4], ROWS[2:4], strict=True)
-
-
-def test_wrong_source_of_single_items_is_named():
-    with pytest.raises(ValueError, match="at least 1 item, got 0"):
-        one_by_one([])
-    with pytest.raises(ValueError, match="key must be one of image, label; got 'picture'"):
-        one_by_one([{"image": ROWS[0], "label": 0}], "picture")
-    with pytest.raises(ValueError, match=r"item 1 has \(2,\) and item 0 \(3,\)"):
-        one_by_one([np.zeros(3), np.zeros(2)])[:]
-
-
-@pytest.mark.slow
-def test_random_access_source_of_tensorflow_datasets(tmp_path):
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    signature = {"image": tf.TensorSpec([4, 5, 3], tf.uint8), "label": tf.TensorSpec([], tf.int64)}
-    features = {"image": tfds.features.Image(shape=(4, 5, 3)), "label": tfds.features.ClassLabel(num_classes=2)}
-    items = [{"image": image, "label": i % 2} for i, image in enumerate(ROWS)]
-    made = tfds.dataset_builders.store_as_tfds_dataset(
-        name="squares",
-        config="default",
-        version="1.0.0",
-        data_dir=tmp_path,
-        split_datasets={"train": tf.data.Dataset.from_generator(lambda: items, output_signature=signature)},
-        features=tfds.features.FeaturesDict(features),
-        file_format="array_record",
-    )
-    inputs = one_by_one(made.as_data_source(split="train"), "image")
-    assert inputs.shape == ROWS.shape
-    # TFDS shuffles what it writes.
-    assert sorted(map(np.ndarray.tobytes, inputs[:])) == sorted(map(np.ndarray.tobytes, ROWS))
-    np.testing.assert_array_equal(inputs[[6, 1]], np.stack([inputs[6], inputs[1]]))
