@@ -16,9 +16,9 @@ from PIL import Image
 
 from metric_learning.data import Vocabulary
 from metric_learning.data.column_ids import ColumnIds
-from metric_learning.data.images import refuse_or_warn
 from metric_learning.data.labelled_pairs import labelled_pairs
-from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, texts_of
+from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, tokens_of
+from metric_learning.data.unreadable import refuse_or_warn
 from metric_learning.distances import check_distance, pairwise, rowwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
@@ -161,7 +161,7 @@ class Encoder:
         return found
 
     def inputs_of(self, items: Any, problems: dict[int, str]) -> Any:
-        """What the model takes of items: an array, or of images something to be read like one.
+        """What the model takes of items: an array, or of images and many texts something to be read like one.
 
         Args:
             items: a sequence of at least 1, see `embed`.
@@ -178,8 +178,7 @@ class Encoder:
         if self.kind == "images":
             return images_of(items, self.input_shape, self.fit, problems)
         if self.kind == "texts":
-            texts = texts_of(items)
-            return self.vocabulary.encode(texts) if isinstance(self.vocabulary, Vocabulary) else np.array(texts)
+            return tokens_of(items, self.vocabulary if isinstance(self.vocabulary, Vocabulary) else None)
         if isinstance(self.vocabulary, ColumnIds):
             return ids_of(items, self.vocabulary)
         return features_of(items, self.input_shape[0])

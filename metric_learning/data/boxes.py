@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from metric_learning.data.items import hash_of
 from metric_learning.data.table_files import Table
 
 # As Open Metric Learning names them: from the left and from the top, in pixels.
@@ -53,6 +53,6 @@ def with_boxes(names: Sequence[str], boxes: np.ndarray) -> list[str]:
 def hashes_with_boxes(hashes: Sequence[str], boxes: np.ndarray) -> list[str]:
     """The hashes of files [n], another one for another box of the same file."""
     return [
-        key if box[0] == WHOLE else hashlib.blake2b(f"{key} {box}".encode(), digest_size=8).hexdigest()
+        key if box[0] == WHOLE else hash_of(f"{key} {box}".encode())
         for key, box in zip(hashes, boxes.tolist(), strict=True)
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from metric_learning.data import deep_images
 from metric_learning.data import images as decoder
 from metric_learning.data.boxes import WHOLE, hashes_with_boxes, with_boxes
 from metric_learning.data.disk_cache import DiskCache
-from metric_learning.data.images import check_image_options, decode_images, refuse_or_warn
+from metric_learning.data.file_ends import look_at
+from metric_learning.data.images import check_image_options, decode_images
 from metric_learning.data.random_access import RandomAccess, take
+from metric_learning.data.unreadable import refuse_late, refuse_or_warn
 from metric_learning.read_ahead import read_ahead
 
 CACHES = ("auto", "memory", "disk", "none")
@@ -54,12 +57,13 @@ def open_images(
 
     Returns:
         (images, readable, hashes): uint8 [m, height, width, channels] of the m readable files, bool [n], which of the
-        paths they are, and str [m], hashes of the files, see `hash_file`. Without `skip_unreadable`, all that are not
+        paths they are, and str [m], hashes of the files, see `look_at`. Without `skip_unreadable`, all that are not
         decoded now count as readable.
 
     Raises:
-        ValueError: an argument is not as above, files that are missing, or cannot be read. What is decoded later may
-            raise it later.
+        ValueError: an argument is not as above, files that are missing, or cannot be read: all of them at once, but for
+            those that look whole and are not, see `look_at`. What is decoded later may raise it later; of "disk" all
+            that is left is decoded then, so that one error names the rest.
     """
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")
@@ -70,39 +74,56 @@ def open_images(
         cache = "memory" if needed <= free_memory() / 4 else "disk"
     files = [os.path.abspath(path) for path in paths]
     states = _states(files)
+    named = list(map(str, paths)) if boxes is None else with_boxes(list(map(str, paths)), boxes)
 
     def decode(rows):
         parts = None if boxes is None else [None if box[0] == WHOLE else box for box in boxes[rows].tolist()]
         return decode_images([files[row] for row in rows], **options, boxes=parts)
 
+    late: dict[int, str] = {}
+    one_at_a_time = threading.Lock()
+
     def decode_whole(rows):
         found, problems = decode(rows)
-        refuse_or_warn({files[rows[i]]: problem for i, problem in problems.items()}, len(rows), False)
+        if problems:
+            with one_at_a_time:  # many threads may come to such a file
+                late.update({int(rows[i]): problem for i, problem in problems.items()})
+                if cache == "disk":
+                    left = np.setdiff1d(kept.missing, list(late))
+                    late.update(_decode_now(decode, left, keep))
+                    _save(folder / HASHES, hashes, late)
+                refuse_late({named[row]: late[row] for row in sorted(late)})
         return found
 
     inputs: RandomAccess | np.ndarray = RandomAccess(decode_whole, len(files), (height, width, channels), np.uint8)
-    now = np.flatnonzero(states["size"] < 0)
     keep: Callable[[np.ndarray, np.ndarray], None] | None = None
     if cache == "memory":
         inputs = np.empty(inputs.shape, np.uint8)
-        now, keep = np.arange(len(files)), inputs.__setitem__
+        keep = inputs.__setitem__
     elif cache == "disk":
         folder = Path(cache_dir or default_cache_dir()).expanduser() / _key(files, states, options, boxes)
         kept = DiskCache(folder, inputs, lambda rows: _states([files[row] for row in rows]) == states[rows])
         inputs, keep = kept.inputs, kept.keep
         there = len(files) - len(kept.missing)
-        print(f"decoded images are kept in {folder}: {there:,} of {len(files):,} so far", file=sys.stderr)
-    if cache != "memory" and skip_unreadable:
-        now = kept.missing if cache == "disk" else np.arange(len(files))
+        print(
+            f"decoded images are kept in {folder}, {needed / 1e9:,.2f} GB when all are there: "
+            f"{there:,} of {len(files):,} so far",
+            file=sys.stderr,
+        )
+    hashes, doubtful = _hashes(files, folder / HASHES if cache == "disk" else None)
+    now = doubtful
+    if cache == "memory" or (skip_unreadable and cache == "none"):
+        now = np.arange(len(files))
+    elif skip_unreadable:
+        now = kept.missing
     problems = _decode_now(decode, now, keep)
-    named = list(map(str, paths)) if boxes is None else with_boxes(list(map(str, paths)), boxes)
+    if cache == "disk":
+        _save(folder / HASHES, hashes, problems)
     refuse_or_warn({named[row]: problem for row, problem in problems.items()}, len(paths), skip_unreadable)
     readable = np.ones(len(paths), bool)
     readable[list(problems)] = False
-    hashes = _hashes(files, folder / HASHES if cache == "disk" else None)
-    if boxes is not None:
-        hashes = np.array(hashes_with_boxes(hashes.tolist(), boxes))
-    return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable, hashes[readable]
+    contents = hashes if boxes is None else np.array(hashes_with_boxes(hashes.tolist(), boxes))
+    return (take(inputs, np.flatnonzero(readable)) if problems else inputs), readable, contents[readable]
 
 
 def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
@@ -125,39 +146,28 @@ def _decode_now(decode, rows: np.ndarray, keep=None) -> dict[int, str]:
     return problems
 
 
-def _hashes(files: Sequence[str], kept_in: Path | None) -> np.ndarray:
-    """[n] str, `hash_file` of each, from where an earlier run has kept them."""
+def _hashes(files: Sequence[str], kept_in: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """([n] str, rows): the hash of each file, see `look_at`, from where an earlier run has kept them; and those that
+    may be unreadable, or were when that run looked."""
+    hashes = np.zeros(len(files), "U16")
+    seen_before = False
     if kept_in is not None and kept_in.exists():
-        return np.load(kept_in).astype(str)
-    hashes = np.zeros(len(files), "S16")
-    for rows, found in _in_chunks(np.arange(len(files)), "hash", lambda rows: [hash_file(files[row]) for row in rows]):
-        hashes[rows] = found
-    if kept_in is not None:
-        unfinished = kept_in.with_name(f"{os.getpid()}.unfinished.npy")
-        np.save(unfinished, hashes)
-        unfinished.replace(kept_in)
-    return hashes.astype(str)
+        hashes, seen_before = np.load(kept_in).astype(str), True
+    doubtful = np.flatnonzero(hashes == "")
+    whole = np.zeros(len(files), bool)
+    for rows, found in _in_chunks(doubtful, "look at", lambda rows: [look_at(files[row]) for row in rows]):
+        hashes[rows] = [key for key, _ in found]
+        whole[rows] = [not seen_before and looks_whole for _, looks_whole in found]
+    return hashes, doubtful[~whole[doubtful]]
 
 
-def hash_file(path: str | Path) -> str:
-    """64 bits in hexadecimal, equal for equal files; "" for one that cannot be read.
-
-    Of a file of more than 12 KB its size, and 4 KB from its beginning, its middle and its end: two images that were
-    compressed differ there if they differ anywhere, and a hundred thousand of them are looked at in seconds.
-    """
-    part = 2**12
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or else a pipe would be waited for
-        try:
-            size = os.fstat(file).st_size
-            digest = hashlib.blake2b(b"%d" % size, digest_size=8)
-            for start in (0, (size - part) // 2, size - part) if size > 3 * part else (0,):
-                digest.update(os.pread(file, part if size > 3 * part else size, start))
-        finally:
-            os.close(file)
-    except OSError:
-        return ""
-    return digest.hexdigest()
+def _save(kept_in: Path, hashes: np.ndarray, unreadable: Iterable[int]) -> None:
+    """Keep the hashes of the files, but of those that cannot be read, so that the next run looks at them at once."""
+    kept = hashes.astype("S16")
+    kept[list(unreadable)] = b""
+    unfinished = kept_in.with_name(f"{os.getpid()}.unfinished.npy")
+    np.save(unfinished, kept)
+    unfinished.replace(kept_in)
 
 
 def _in_chunks(rows: np.ndarray, what: str, work: Callable) -> Iterator[tuple[np.ndarray, Any]]:

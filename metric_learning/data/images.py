@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from PIL import Image, ImageOps
 from metric_learning.data.deep_images import to_8_bits
 
 FITS = ("letterbox", "stretch")
-_MODES = {1: "L", 3: "RGB"}
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -67,10 +65,15 @@ def fit_image(
         scale = min(width / image.width, height / image.height)
         # At least one pixel, however long and thin the image is.
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
-    canvas = Image.new("RGB", (width, height), "white")
-    canvas.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return np.asarray(canvas.convert(_MODES[channels])).reshape(height, width, channels)
+    if image.size != inner:
+        image = image.resize(inner, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    if inner != (width, height):
+        canvas = Image.new("RGB", (width, height), "white")
+        canvas.paste(image, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        image = canvas
+    if channels == 1:
+        image = image.convert("L")
+    return np.asarray(image).reshape(height, width, channels)
 
 
 def _to_colors(image: Image.Image) -> Image.Image:
@@ -114,18 +117,6 @@ def decode_images(
     return images, problems
 
 
-def refuse_or_warn(problems: Mapping[str | Path, str], count: int, skip_unreadable: bool) -> None:
-    """Say which of `count` files cannot be read, path -> reason: in a ValueError, or with `skip_unreadable` in a
-    warning. Without problems, nothing."""
-    if problems:
-        first = "; ".join(f"{path} ({problem})" for path, problem in list(problems.items())[:3])
-        more = "; ..." if len(problems) > 3 else ""
-        message = f"{len(problems):,} of {count:,} images cannot be read: {first}{more}"
-        if not skip_unreadable:
-            raise ValueError(f"{message}. Mend or remove them, or leave them out with data.skip_unreadable=true")
-        warnings.warn(f"{message}. They are left out", stacklevel=3)
-
-
 def read_image(path: str | Path, box: Sequence[int] | None = None, **options: Any) -> np.ndarray | str:
     """The image, or in words why there is none."""
     try:
@@ -152,7 +143,7 @@ def check_image_options(image_size: int | Sequence[int], channels: int, fit: str
             "data.image_size must be one positive integer, or two: [height,width], such as data.image_size=224; "
             f"got {image_size}"
         )
-    if channels not in _MODES:
+    if channels not in (1, 3):
         raise ValueError(f"data.channels must be 1 (gray) or 3 (RGB), got {channels}")
     if fit not in FITS:
         raise ValueError(f"data.fit must be one of {', '.join(FITS)}, got {fit!r}")

@@ -60,7 +60,12 @@ def contents(split: Split, kind: str) -> list[str]:
     else:
         parts = (np.ascontiguousarray(split.inputs[i : i + 256]) for i in range(0, len(split), 256))
         rows = (row for part in parts for row in part.reshape(len(part), -1))
-    return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in rows]
+    return [hash_of(row) for row in rows]
+
+
+def hash_of(content: Any) -> str:
+    """64 bits of bytes, or of an array whose values lie one after the other, in hexadecimal."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def shared_items(splits: dict[str, Split]) -> dict[tuple[str, str], np.ndarray]:

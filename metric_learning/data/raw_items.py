@@ -19,7 +19,9 @@ from metric_learning.data.images import check_image_options, fit_image, read_ima
 from metric_learning.data.items import path_in, printable
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.table_files import read_table
+from metric_learning.data.text import Vocabulary
 
+_MANY = 1024  # texts that are encoded in no time
 _COLUMNS = {"images": ("image", "path"), "texts": ("text",), "features": ("features",)}
 
 
@@ -99,6 +101,26 @@ def texts_of(items: Sequence[Any]) -> Sequence[str]:
     if wrong is not None:
         raise ValueError(f"this encoder takes texts; item {wrong} is of type {type(items[wrong]).__name__}")
     return items
+
+
+def tokens_of(items: Sequence[Any], vocabulary: Vocabulary | None) -> np.ndarray | RandomAccess:
+    """What a text encoder takes of texts: token ids int32 [n, length], or without a vocabulary the texts [n].
+
+    Many are encoded when they are asked for, while the encoder works on those before.
+
+    Raises:
+        ValueError: an item is no text.
+    """
+    texts = texts_of(items)
+    if vocabulary is None:
+        return np.array(texts)
+    if len(texts) <= _MANY:
+        return vocabulary.encode(texts)
+
+    def read(rows):
+        return vocabulary.encode([texts[row] for row in rows])
+
+    return RandomAccess(read, len(texts), (vocabulary.length,), np.int32)
 
 
 def features_of(items: Any, length: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from metric_learning.data.boxes import boxes_of, with_boxes
 from metric_learning.data.column_ids import ColumnIds
-from metric_learning.data.items import path_ids, path_in
+from metric_learning.data.items import hash_of, path_ids, path_in
 from metric_learning.data.listed_images import listed_images
 from metric_learning.data.source import DataSource, image_source, text_source
 from metric_learning.data.splits import choose_rows, rows_by_word
@@ -165,7 +164,7 @@ def table(
         values = columns.encode(cells | numbers)
         words = [rows_of_file.cells(name, "numeric") for name in column]
         captions = [_caption(column, row) for row in zip(*words, strict=True)]
-        contents = [hashlib.blake2b(repr(row).encode(), digest_size=8).hexdigest() for row in zip(*words, strict=True)]
+        contents = [hash_of(repr(row).encode()) for row in zip(*words, strict=True)]
         # That many rows have the same few categories is no mistake.
         common |= {"kind": kind, "columns": columns, "contents": contents, "warn_about_copies": False}
         return image_source(path.stem, class_names, values, labels, captions, rows, **common)
@@ -226,8 +225,8 @@ def _choose_input(header, image, text, features, ids, path) -> tuple[str, list[s
     if len(found) != 1:
         have = f"columns {' and '.join(found)}" if found else f"no column {', '.join(list(INPUTS)[:-1])} or features"
         raise ValueError(
-            f"{path} has {have}: say which to take with image=COLUMN, text=COLUMN, features=[COLUMN,...] or "
-            f"categorical=[COLUMN,...]; "
+            f"{path} has {have}: say which to take with data.image=COLUMN, data.text=COLUMN, "
+            "'data.features=[COLUMN,...]' or 'data.categorical=[COLUMN,...]'; "
             f"its columns are {', '.join(header)}"
         )
     return INPUTS[found[0]], found

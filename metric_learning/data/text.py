@@ -7,14 +7,14 @@ import json
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from metric_learning.whole_files import write_whole
+from metric_learning.whole_files import write_json
 
 
 class WordCharacters(dict):
@@ -169,37 +169,36 @@ class Vocabulary:
 
         A text without any word (or, with `oov_buckets=0`, without a known token) is all 0.
         """
-        ids_of_word = {}
         encoded = np.zeros((len(texts), self.length), np.int32)
         for row, text in enumerate(texts):
-            whole, parts = [], []
+            whole: list[int] = []
+            parts: list[int] = []
             for word in words(text):
-                if word not in ids_of_word:
-                    ids_of_word[word] = self._encode_word(word)
-                word_ids, part_ids = ids_of_word[word]
+                word_ids, part_ids = self._ids_of_word(word)
                 whole += word_ids
                 parts += part_ids
             ids = list(dict.fromkeys(whole + parts))[: self.length]
             encoded[row, : len(ids)] = ids
         return encoded
 
+    @cached_property
+    def _ids_of_word(self) -> Callable[[str], tuple[list[int], list[int]]]:
+        """`_encode_word`, which remembers the words of this text and of those before."""
+        return lru_cache(maxsize=2**16)(self._encode_word)
+
     def _encode_word(self, word: str) -> tuple[list[int], list[int]]:
         """Ids of the word itself (none or one) and of its n-grams."""
-        whole, *parts = pieces(word, self.ngrams)
-        part_ids = (self._id(part) for part in parts)
-        return [i for i in [self._id(whole)] if i], [i for i in part_ids if i]
-
-    def _id(self, token: str) -> int:
-        known = self._ids.get(token)
-        if known is not None:
-            return known
+        known, buckets = self._ids, self.oov_buckets
         # Python's own hash of a string differs from one process to the next.
-        return 1 + zlib.crc32(token.encode()) % self.oov_buckets if self.oov_buckets else 0
+        ids = [
+            known.get(piece) or (1 + zlib.crc32(piece.encode()) % buckets if buckets else 0)
+            for piece in pieces(word, self.ngrams)
+        ]
+        return [key for key in ids[:1] if key], [key for key in ids[1:] if key]
 
     def save(self, path: str | Path) -> None:
         """Write everything needed to encode texts the same way again, as JSON."""
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=0)
-        write_whole(path, text + "\n")
+        write_json(path, asdict(self), indent=0)
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
@@ -214,7 +213,7 @@ class Vocabulary:
             fields["ngrams"] = None if fields["ngrams"] is None else tuple(fields["ngrams"])
             return cls(**fields)
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path} is not a vocabulary saved by Vocabulary.save: {error}") from (error)
+            raise ValueError(f"{path} is not a vocabulary saved by Vocabulary.save: {error}") from error
 
 
 def _first_words(path, most):

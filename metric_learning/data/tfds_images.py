@@ -18,6 +18,7 @@ from tqdm import tqdm
 from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.image_files import decoder_version, default_cache_dir, free_memory
 from metric_learning.data.images import check_image_options, fit_image
+from metric_learning.data.items import hash_of
 from metric_learning.data.random_access import RandomAccess
 
 CACHES = ("auto", "memory", "disk")
@@ -108,15 +109,12 @@ def read_images(
                 rows = np.arange(row, row + len(found))
                 kept.keep(rows, found)
                 facts["label"][rows] = own_labels
-                facts["hash"][rows] = [hash_image(image) for image in found]  # last: by it a row counts as done
+                facts["hash"][rows] = [
+                    hash_of(np.ascontiguousarray(image)) for image in found
+                ]  # last: by it a row counts as done
                 row += len(found)
                 bar.update(len(found))
     return kept.inputs, np.array(facts["label"]), facts["hash"].astype(str).tolist()
-
-
-def hash_image(image: np.ndarray) -> str:
-    """64 bits in hexadecimal, as `items.contents` has them of images in memory."""
-    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=8).hexdigest()
 
 
 def _chunks(tfds, builder, split, keys, size, channels):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image
 
 from metric_learning.data import image_files
-from metric_learning.data.image_files import hash_file, open_images
+from metric_learning.data.file_ends import look_at
+from metric_learning.data.image_files import open_images
 from metric_learning.data.images import decode_images
 from metric_learning.data.random_access import in_memory
 
@@ -76,7 +78,10 @@ def test_what_is_kept_where(paths, cache_dir, decoded, capsys):
     (folder,) = cache_dir.iterdir()
     assert folder.name.startswith("photos-32x32-")
     open_images(paths, cache="disk", cache_dir=cache_dir)
-    assert f"decoded images are kept in {folder}: 1 of {COUNT} so far" in capsys.readouterr().err
+    assert (
+        f"decoded images are kept in {folder}, 0.00 GB when all are there: 1 of {COUNT} so far"
+        in capsys.readouterr().err
+    )
 
 
 def test_auto_takes_memory_if_a_quarter_of_what_is_free_will_do(paths, cache_dir, monkeypatch):
@@ -150,8 +155,9 @@ def test_default_place_is_the_users_cache(monkeypatch, tmp_path):
 def test_unreadable_files(paths, cache_dir, decoded, cache):
     paths[3].write_bytes(paths[3].read_bytes()[:40])
     options = {"cache": cache, "cache_dir": cache_dir}
-    with pytest.raises(ValueError, match=r"1 of \d images cannot be read: .*3.jpg .*skip_unreadable=true"):
-        open_images(paths, **options)[0][:]
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"1 of 9 images cannot be read: .*3.jpg .*skip_unreadable=true"):
+            open_images(paths, **options)
     with pytest.warns(UserWarning, match="1 of 9 images cannot be read: .*3.jpg .*They are left out"):
         images, readable, _ = open_images(paths, **options, skip_unreadable=True)
     assert np.flatnonzero(~readable).tolist() == [3]
@@ -184,14 +190,14 @@ def test_hash_is_of_the_file_and_kept_with_the_pixels(paths, cache_dir, monkeypa
     _, _, hashes = open_images(paths, cache="memory")
     assert hashes[0] == hashes[5] and len(set(hashes)) == COUNT - 1
     np.testing.assert_array_equal(open_images(paths, cache="disk", cache_dir=cache_dir)[2], hashes)
-    monkeypatch.setattr(image_files, "hash_file", None)  # not needed again
+    monkeypatch.setattr(image_files, "look_at", None)  # not needed again
     np.testing.assert_array_equal(open_images(paths, cache="disk", cache_dir=cache_dir)[2], hashes)
 
 
 def test_hash_of_a_large_file_sees_its_size_both_ends_and_the_middle(tmp_path):
     def hash_of(contents):
         (tmp_path / "file").write_bytes(contents)
-        return hash_file(tmp_path / "file")
+        return look_at(tmp_path / "file")[0]
 
     contents = bytearray(200_000)
     hashes = [hash_of(contents), hash_of(contents[:-1])]
@@ -202,6 +208,56 @@ def test_hash_of_a_large_file_sees_its_size_both_ends_and_the_middle(tmp_path):
     assert len(set(hashes)) == 5
     small = [hash_of(b"a" * 12_000), hash_of(b"a" * 5_000 + b"b" + b"a" * 6_999)]
     assert small[0] != small[1]
-    assert hash_file(tmp_path / "missing") == ""
+    assert look_at(tmp_path / "missing") == ("", False)
     os.mkfifo(tmp_path / "pipe")
-    assert hash_file(tmp_path / "pipe") == ""
+    assert look_at(tmp_path / "pipe") == ("", False)
+
+
+@pytest.fixture
+def damaged_within(paths):
+    """Files that look whole, and are not: PNGs whose pixels were written over."""
+    for row in (4, 6):
+        contents = bytearray(paths[row].read_bytes())
+        place = contents.index(b"IDAT") + 8
+        contents[place : place + 20] = bytes(20)
+        paths[row].write_bytes(contents)
+    return paths
+
+
+@pytest.mark.parametrize("cache", ["disk", "none"])
+def test_damage_that_only_decoding_finds(damaged_within, cache_dir, decoded, cache):
+    images, _, _ = open_images(damaged_within, cache=cache, cache_dir=cache_dir)
+    named = {"disk": "2 images cannot be read: .*4.png .*6.png", "none": "1 image cannot be read: .*4.png"}
+    with pytest.raises(ValueError, match=named[cache] + r" .*go on with resume=RUN; .*skip_unreadable=true"):
+        images[[1, 4]]
+    decoded.clear()
+    if cache == "disk":  # now it is known, and so is all the rest
+        with pytest.raises(ValueError, match="2 of 9 images cannot be read: .*4.png .*6.png"):
+            open_images(damaged_within, cache=cache, cache_dir=cache_dir)
+        assert decoded == ["4.png", "6.png"]
+
+
+def test_images_that_look_whole_and_others(tmp_path):
+    def looks_whole(name, contents):
+        (tmp_path / name).write_bytes(contents)
+        return look_at(tmp_path / name)[1]
+
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3)).astype(np.uint8)
+    for suffix in ("jpg", "png", "webp", "gif", "bmp", "tiff"):
+        Image.fromarray(noise).save(tmp_path / f"a.{suffix}")
+        contents = (tmp_path / f"a.{suffix}").read_bytes()
+        assert looks_whole("whole", contents)
+        if suffix in ("jpg", "png"):
+            assert looks_whole("more", contents + b"something behind it")
+            assert not looks_whole("cut", contents[:-20])
+    assert not looks_whole("empty", b"")
+    assert not looks_whole("page.jpg", b"<!DOCTYPE html><html>404</html>")
+
+
+def test_many_unreadable_files_are_all_listed_in_a_file(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(25)]
+    with pytest.raises(ValueError, match="25 of 25 images cannot be read: .*/19.png .*, all listed in") as error:
+        open_images(paths)
+    listed = Path(str(error.value).partition("all listed in ")[2].partition(". Mend")[0])
+    assert listed.read_text().splitlines() == list(map(str, paths))
+    listed.unlink()

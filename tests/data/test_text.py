@@ -5,6 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from metric_learning.data import raw_items
+from metric_learning.data.random_access import RandomAccess
+from metric_learning.data.raw_items import tokens_of
 from metric_learning.data.text import Vocabulary, pieces, words
 
 
@@ -66,6 +69,17 @@ def test_truncation_loses_ngrams_before_words():
     vocabulary = Vocabulary.from_texts(["alpha beta gamma"], min_count=1, length=3)
     row = vocabulary.encode(["gamma beta alpha"])[0]
     assert known(vocabulary, row) == ["<gamma>", "<beta>", "<alpha>"]
+
+
+def test_many_texts_are_encoded_as_a_few_are(monkeypatch):
+    vocabulary = Vocabulary.from_texts(["banana tree", "tree"], min_count=1, length=9)
+    texts = ["banana", "a tree", "", "tree banana", "elk"]
+    few = tokens_of(texts, vocabulary)
+    monkeypatch.setattr(raw_items, "_MANY", 2)
+    many = tokens_of(texts, vocabulary)
+    assert isinstance(few, np.ndarray) and isinstance(many, RandomAccess)
+    np.testing.assert_array_equal(many[:], few, strict=True)
+    np.testing.assert_array_equal(many[[3, 0]], few[[3, 0]], strict=True)
 
 
 def test_each_id_comes_once():
