@@ -39,7 +39,8 @@ def image_folder(
     """Images in `root/CLASS/**`, with the classes parted by seed, or in `root/SPLIT/CLASS/**`.
 
     Every file below a class folder is an image of that class, except hidden ones, what file
-    managers leave behind, and by their names texts and archives, which a warning counts. Classes
+    managers leave behind, and by their names texts and archives, which a warning counts; so it does links to folders
+    within those of classes, and images beside these. Classes
     are in the order of their names, so the splits are a pure function of the class names, the
     fractions and the seed.
 
@@ -69,12 +70,16 @@ def image_folder(
     folders = _folders_in(root)
     split_of = _splits_by_name(folders)
     if split_of:
-        _warn_of_files_left_out(root, [folder for folder in folders if folder.name not in split_of], "split")
+        _warn_of_files_left_out(
+            root, [folder for folder in folders if folder.name not in split_of], "is no split by its name"
+        )
         class_folders = [inner for name in split_of for inner in _folders_in(root / name)]
     else:
         class_folders = folders
     files = {folder: _images_in(folder) for folder in class_folders}
-    _warn_of_files_left_out(root, [path for _, others in files.values() for path in others], "image")
+    _warn_of_files_left_out(root, _images_directly_in(root), "is in no folder of a class")
+    others = [path for _, others in files.values() for path in others]
+    _warn_of_files_left_out(root, others, "is no image by its name, or is a link to a folder")
     paths = [path for images, _ in files.values() for path in images]
     class_of = [printable(folder.name) for folder, (images, _) in files.items() for _ in images]
     if not paths:
@@ -156,7 +161,7 @@ def _images_in(folder: str | Path) -> tuple[list[str], list[str]]:
     for path in _files_below(folder):
         name = os.path.basename(path)
         if _is_data(name):
-            (others if _is_no_image(name) else images).append(path)
+            (others if not name or _is_no_image(name) else images).append(path)
     return images, others
 
 
@@ -166,14 +171,19 @@ def images_below(folder: str | Path) -> list[Path]:
 
 
 def _files_below(folder: str | Path) -> Iterator[str]:
-    """Paths of the files, hidden ones and those in hidden folders excepted; the system is asked once a folder."""
+    """Paths of the files, hidden ones and those in hidden folders excepted; the system is asked once a folder.
+
+    Links to folders are not followed, since they may lead in circles; their paths end with a separator.
+    """
     with contextlib.suppress(PermissionError), os.scandir(folder) as found:
         for entry in sorted(found, key=lambda entry: entry.name):
             if entry.name.startswith("."):
                 continue
             if not entry.is_dir():
                 yield entry.path
-            elif not entry.is_symlink():
+            elif entry.is_symlink():
+                yield os.path.join(entry.path, "")
+            else:
                 yield from _files_below(entry.path)
 
 
@@ -187,9 +197,8 @@ def _is_no_image(name: str) -> bool:
 
 def _warn_of_files_left_out(root: Path, paths: Sequence[str | Path], what: str) -> None:
     if paths:
-        verb = f"is no {what}" if len(paths) == 1 else f"are no {what}s"
         names = some(_caption(path, root) for path in paths)
-        warnings.warn(f"{root}: left out what by its name {verb}: {names}, {len(paths):,} in all", stacklevel=3)
+        warnings.warn(f"{root}: left out what {what}: {names}, {len(paths):,} in all", stacklevel=3)
 
 
 def _caption(path: str | Path, root: Path) -> str:

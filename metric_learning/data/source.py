@@ -15,7 +15,7 @@ from metric_learning.data import remembered
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.items import check_items, contents, count
 from metric_learning.data.random_access import RandomAccess, take
-from metric_learning.data.source_checks import check_splits, classes_without_match
+from metric_learning.data.source_checks import check_splits, classes_without_match, names_alike
 from metric_learning.data.split import Split
 from metric_learning.data.text import Vocabulary, shuffle_tokens
 
@@ -77,6 +77,9 @@ class DataSource:
         found = check_items(self)
         if found:
             warnings.warn(f"{self.name}: {found}", stacklevel=3)
+        alike = names_alike(self.class_names)
+        if alike:
+            warnings.warn(f"{self.name}: {alike}", stacklevel=3)
         single = classes_without_match(self)
         if single:
             warnings.warn(f"{self.name}: {single}", stacklevel=3)

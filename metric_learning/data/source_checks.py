@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +93,20 @@ def classes_without_match(source: DataSource) -> str:
         f"{_first_names(lone, source.class_names)} {'has' if len(lone) == 1 else 'have'} nothing to be matched "
         "with (one item in its split, or none in the gallery); they are kept, as "
         "negatives in training and as wrong answers in the search"
+    )
+
+
+def names_alike(class_names: Sequence[str]) -> str:
+    """In one line, the classes whose names look the same and are not; "" if there are none."""
+    written: dict[str, set[str]] = {}
+    for name in class_names:
+        written.setdefault(unicodedata.normalize("NFC", name), set()).add(name)
+    alike = [name for name, ways in written.items() if len(ways) > 1]
+    if not alike:
+        return ""
+    return (
+        f"{count(alike, 'name')} of classes {some(alike)} can be written in several ways in Unicode, and "
+        f"{'is' if len(alike) == 1 else 'are'} here: each way is taken for a class of its own"
     )
 
 

@@ -167,7 +167,7 @@ def test_classes_may_be_called_like_splits(root):
 
 def test_other_folders_beside_splits_are_left_out_with_a_note(split_root):
     save(split_root / "masks" / "ant" / "0.png", 250)
-    with pytest.warns(UserWarning, match=r"left out what by its name is no split: \(masks\), 1 in all"):
+    with pytest.warns(UserWarning, match=r"left out what is no split by its name: \(masks\), 1 in all"):
         source = image_folder(split_root)
     assert "masks" not in source.class_names
 
@@ -175,10 +175,23 @@ def test_other_folders_beside_splits_are_left_out_with_a_note(split_root):
 def test_stray_texts_are_left_out_with_a_note(root):
     for name in ("ant/notes.txt", "ant/deeper/LABELS.CSV", "bee/about.md"):
         (root / name).write_text("about")
-    with pytest.warns(UserWarning, match=r"pets: left out .* are no images: \(.*\), 3 in all") as caught:
+    with pytest.warns(
+        UserWarning, match=r"pets: left out what is no image by its name, .*: \(.*\), 3 in all"
+    ) as caught:
         source = image_folder(root)
     assert len(caught) == 1
     assert sum(len(split) for split in source.splits.values()) == 16
+
+
+def test_what_is_passed_by_is_counted(root):
+    save(root / "beside.png", 200)
+    os.symlink(root / "bee", root / "ant" / "more")  # followed, it might lead in circles
+    with pytest.warns(UserWarning) as caught:
+        source = image_folder(root)
+    said = sorted(str(warning.message) for warning in caught)
+    assert len(said) == 2 and sum(map(len, source.splits.values())) == 16
+    assert said[0].endswith("left out what is in no folder of a class: (beside.png), 1 in all")
+    assert said[1].endswith("or is a link to a folder: (ant/more/), 1 in all")
 
 
 def test_pipes_among_images_are_named(root):

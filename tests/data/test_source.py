@@ -45,6 +45,14 @@ def test_describes_itself():
     assert "test 2 classes with 5 images" in pets.describe()
 
 
+def test_names_that_only_unicode_tells_apart_are_named():
+    names = ("ant", "cafe\u0301", "caf\u00e9", *NAMES[3:])
+    with pytest.warns(
+        UserWarning, match="pets: 1 name of classes \\(caf\u00e9\\) can be written in several ways in Unicode"
+    ):
+        source(class_names=names)
+
+
 def test_text_source_knows_the_size_of_its_vocabulary():
     vocabulary = Vocabulary(("<a>", "<b>"), length=7, oov_buckets=10)
     texts = source(
