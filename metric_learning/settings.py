@@ -138,7 +138,7 @@ def check_targets(settings: Any, trusted: Iterable[str] = (), path: str = "") ->
         elif key in ("_target_", "target") and not _is_trusted(str(value), trusted):
             raise ValueError(
                 f"{where} is {value}, which is not code of this project, of Keras or of TensorFlow that a "
-                f"configuration may run; if you trust whoever wrote both, say trusted=[{str(value).split('.')[0]}]"
+                f'configuration may run; if you trust whoever wrote both, say "trusted=[{str(value).split(".")[0]}]"'
             )
 
 

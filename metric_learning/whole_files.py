@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def write_json(path: str | pathlib.Path, data: Any) -> None:
-    """Writes plain data as JSON, see `write_whole`."""
-    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: str | pathlib.Path, data: Any, indent: int = 2) -> None:
+    """Writes plain data as JSON, each level indented by so many blanks, see `write_whole`."""
+    write_whole(path, json.dumps(data, indent=indent, ensure_ascii=False) + "\n")
 
 
 def write_whole(path: str | pathlib.Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Measures exports of runs beside the encoder itself: how far off, how large, how fast; and what decoding differs by.
 
-    python scripts/benchmark_export.py runs=[outputs/RUN,outputs/OTHER]
-    python scripts/benchmark_export.py runs=[outputs/RUN] formats=[onnx] seconds=5
+    python scripts/benchmark_export.py "runs=[outputs/RUN,outputs/OTHER]"
+    python scripts/benchmark_export.py "runs=[outputs/RUN]" "formats=[onnx]" seconds=5
     python scripts/benchmark_export.py decoding=true      # the graph's images beside Pillow's, of many kinds of file
 
 Prints tables in Markdown. Speed is from raw items (bytes of images, texts, rows) to embeddings, in a process of its own

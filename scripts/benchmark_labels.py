@@ -1,6 +1,6 @@
 """How well suspicious labels are found: swaps are planted among the emoji, before training, and looked for after it.
 
-    python scripts/benchmark_labels.py folder=DIR                  # seeds=[0,1] swapped=0.05 folds=4 steps=400
+    python scripts/benchmark_labels.py folder=DIR                  # "seeds=[0,1]" swapped=0.05 folds=4 steps=400
 
 For each seed, 5 % of the 10,249 items, drawn from all alike, are paired at random with one of another class, and the
 two exchange labels. An encoder is trained for each of four parts of the classes, by the labels as they then are, on the

@@ -1,8 +1,8 @@
 """Times the exact search and the evaluation beside bare `faiss.knn` of the same k, in turns, in one process.
 
     python scripts/benchmark_search.py                                # all problems, five turns each
-    python scripts/benchmark_search.py problems=[classes_of_5] turns=3
-    python scripts/benchmark_search.py problems=[million]             # takes minutes, and 4 GB
+    python scripts/benchmark_search.py "problems=[classes_of_5]" turns=3
+    python scripts/benchmark_search.py "problems=[million]"           # takes minutes, and 4 GB
 
 Prints a Markdown table: the median time of `faiss.knn`, how much more memory the process took at its peak than when
 the vectors were there, and of each engine the median of its time over that of `faiss.knn` in the same turn.

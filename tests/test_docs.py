@@ -53,6 +53,17 @@ def test_its_commands_compose(words):
         check_settings(*(OmegaConf.to_container(cfg, resolve=True) for cfg in (given, shipped(overrides))))
 
 
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name
+)
+def test_what_zsh_would_take_for_a_pattern_is_quoted(document):
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = [line for line in text.splitlines() if re.match(r"\s*(python|pip|metric_learning)\b", line)]
+    for command in [*commands, *re.findall(r"`([^`\n]* [^`\n]*=\[[^`\n]*)`", text)]:
+        left = re.sub(r"'[^']*'|\"[^\"]*\"", "", command.partition(" #")[0])
+        assert not re.search(r"=\S*[\[*?{(]", left), command
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_it_links_to_exists(document):
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text(encoding="utf-8")):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metric_learning.whole_files import write_whole
+from metric_learning.whole_files import write_json
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class ColumnIds:
 
     def save(self, path: str | Path) -> None:
         """Write what is needed to encode rows the same way again, as JSON, with the sizes."""
-        text = json.dumps(asdict(self) | {"sizes": self.sizes}, ensure_ascii=False, indent=0)
-        write_whole(path, text + "\n")
+        write_json(path, asdict(self) | {"sizes": self.sizes}, indent=0)
 
     @classmethod
     def load(cls, path: str | Path) -> ColumnIds:
