@@ -4,7 +4,6 @@ import importlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 import keras
@@ -80,17 +79,16 @@ def test_what_does_not_fit_is_named(mynet, target, settings, message):
 
 
 @pytest.mark.slow
-def test_one_line_trains_it_and_trust_evaluates_it(finish, start, small_run, mynet, tmp_path, monkeypatch):
+def test_one_line_trains_it_and_trust_evaluates_it(finish, start, script, small_run, mynet, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     overrides = [override for override in small_run if not override.startswith("encoder.")]
     finish(start(*overrides, "encoder=custom", "encoder.target=mynet.build", f"hydra.run.dir={tmp_path / 'run'}"))
     assert json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))["best_step"] > 0
     importlib.import_module("mynet")  # for Keras to know its layer
     assert keras.models.load_model(tmp_path / "run" / "encoder.keras").output_shape == (None, 5)
-    evaluate = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), f"run={tmp_path / 'run'}"]
-    done = subprocess.run(evaluate, capture_output=True, encoding="utf-8")
+    done = script("evaluate", f"run={tmp_path / 'run'}")
     assert done.returncode == 2 and "encoder.target is mynet.build" in done.stderr and "trusted=[mynet]" in done.stderr
-    done = subprocess.run([*evaluate, "trusted=[mynet]"], capture_output=True, encoding="utf-8")
+    done = script("evaluate", f"run={tmp_path / 'run'}", "trusted=[mynet]")
     assert "the same, to the last digit" in done.stdout, done.stderr
 
 
