@@ -101,8 +101,7 @@ class SparseCategoricalCrossentropy(PredictionLoss):
     On embeddings it equals `CategoricalCrossentropy` without smoothing. On predictions, with labels [B]:
     `SparseCategoricalCrossentropy.on_predictions(from_logits=True)`. Keras 3.15 cannot do another axis than the last.
 
-    Args:
-        shared: see `PredictionLoss`; over="classes" only.
+    For its arguments see `PredictionLoss`; over="classes" only.
 
     Raises:
         ValueError: over="pairs"; labels [B, C] in `call`.
@@ -140,8 +139,7 @@ class KlDivergence(PredictionLoss):
     that cannot. Over pairs, p is a distribution over the other rows: the loss of neighborhoods, as in t-SNE.
     On predictions, which are clipped to [1e-7, 1] as in Keras: `KlDivergence.on_predictions()`.
 
-    Args:
-        shared: see `PredictionLoss`.
+    For its arguments see `PredictionLoss`.
 
     Returns:
         [B] from `call`, 0 for a row without positives.

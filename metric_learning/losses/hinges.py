@@ -17,8 +17,7 @@ class Hinge(PredictionLoss):
     On predictions: `Hinge.on_predictions()`, where Keras makes -1 and 1 of targets 0 and 1, if the whole batch is of
     such. Here targets are always between 0 and 1, graded ones too, and y = 2 target - 1.
 
-    Args:
-        shared: see `PredictionLoss`; it has no activation to choose.
+    For its arguments see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Hinge(over="pairs", scale=1.0, bias=0.0)
@@ -72,8 +71,7 @@ class CategoricalHinge(PredictionLoss):
     must also be above 1. Of several right classes, z_right is the mean. A larger scale is a smaller margin, 1 / scale.
     On predictions: `CategoricalHinge.on_predictions()`.
 
-    Args:
-        shared: see `PredictionLoss`; over="classes" only.
+    For its arguments see `PredictionLoss`; over="classes" only.
 
     Raises:
         ValueError: over="pairs".

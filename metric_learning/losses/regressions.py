@@ -118,8 +118,7 @@ class Poisson(PredictionLoss):
     logits, so it does not stop at ln 1e-7 as Keras' does. It is least at p = y, where a column costs 0 or 1: a solved
     row costs the share of its positives.
 
-    Args:
-        shared: see `PredictionLoss`; it has no activation to choose.
+    For its arguments see `PredictionLoss`; it has no activation to choose.
 
     Example:
         >>> pairs = Poisson(over="pairs", bias=0.0)
@@ -147,8 +146,7 @@ class CosineSimilarity(PredictionLoss):
     axis is lost on saving. On embeddings 1 is added, so that solved is 0, and a row without positives costs 0.
     It is no loss on the cosine of two embeddings: that is `Cosine`.
 
-    Args:
-        shared: see `PredictionLoss`; it has no positive_share.
+    For its arguments see `PredictionLoss`; it has no positive_share.
 
     Example:
         >>> pairs = CosineSimilarity(over="pairs", activation="none", bias=0.0)
