@@ -15,6 +15,11 @@ from metric_learning.read_ahead import read_ahead
 from metric_learning.training.learner import Learner
 from metric_learning.types import Augmentation
 
+# Every run of a sweep traces a block of its own, which TensorFlow takes for a mistake after five of them.
+tf.get_logger().addFilter(
+    lambda record: not ("_block_" in record.getMessage() and "triggered tf.function retracing" in record.getMessage())
+)
+
 
 def compile_block(
     learner: Learner, split: Split, plan: BatchPlan, augment: Augmentation | None = None, jit_compile: bool = False

@@ -1,5 +1,6 @@
 """Steps on data that are read ahead are those on data in memory, bit for bit, and a step reads its own rows only."""
 
+import logging
 import threading
 import types
 
@@ -132,3 +133,13 @@ def test_file_that_breaks_while_training_stops_it_with_its_own_error(tmp_path):
 
     with pytest.raises(ValueError, match="a.png cannot be read"):
         train(RandomAccess(read, 60, (8, 8, 3), np.uint8), tmp_path)
+
+
+def test_a_trace_for_each_run_of_a_sweep_is_no_mistake():
+    def shown(function):
+        said = "5 out of the last 5 calls to %s triggered tf.function retracing. Tracing is expensive"
+        record = logging.LogRecord("tensorflow", logging.WARNING, "", 0, said, (function,), None)
+        return tf.get_logger().filter(record)
+
+    assert shown("<function my_step at 0x1>")
+    assert not shown("<function _block_in_memory.<locals>.block at 0x1>")
