@@ -31,10 +31,13 @@ def answer(error: BaseException) -> str:
     text = str(error)
     misspelled = re.match("Could not override '([^']+)'", text)
     ambiguous = re.match("Ambiguous value for argument '(.*)'\n", text)
+    missing = re.match(r"Missing mandatory value: ([\w.]+)", text)
     if isinstance(error, hydra.errors.OverrideParseException):
         text = in_quotes(error.override)
     elif ambiguous:
         text = f"{in_quotes(ambiguous[1])}, or -m to run with each"
+    elif missing:
+        text = f"{missing[1]} must be given, as {missing[1]}=VALUE"
     elif misspelled:
         text = f"{misspelled[1]} is no setting; {choices_beside(misspelled[1])}"
     elif text.startswith("Config group override must be"):
@@ -46,6 +49,21 @@ def answer(error: BaseException) -> str:
             package = PLUGINS.get(option, f"hydra-{option.split('_')[0]}-{group.rpartition('/')[2]}")
             text += f"; if it is one of Hydra's, it comes with: pip install {package}"
     return " ".join(text.split()) + notes
+
+
+def in_order(words: Sequence[str]) -> list[str]:
+    """The words of train.py as Hydra takes them: -m first, which it does not find among others.
+
+    Raises:
+        ValueError: a setting with dashes before it, as other programs have them.
+    """
+    settings = {*OmegaConf.load(CONF / "config.yaml"), *(path.stem for path in CONF.iterdir())}
+    for word in words:
+        if word.startswith("--") and word[2:].partition("=")[0].partition(".")[0] in settings:
+            write = word[2:] if "=" in word else f"{word[2:]}=VALUE"
+            raise ValueError(f"settings are words key=value without dashes; write {write}, not {word}")
+    several = [word for word in words if word in ("-m", "--multirun")]
+    return several + [word for word in words if word not in several]
 
 
 def no_option(words: Sequence[str]) -> str | None:

@@ -25,12 +25,13 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from metric_learning.answers import KNOWN_ERRORS, answer, shipped
+from metric_learning.answers import KNOWN_ERRORS, answer, in_order, shipped
 from metric_learning.run_folder import LAST, Claim, new_folder
 from metric_learning.settings import check_settings, check_targets
 from metric_learning.whole_files import write_whole
 
 FAILURE = "failure.txt"
+RATES = ("far", "precision", "recall")  # words that are numbers, if they are given
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR" in os.environ
 build = functools.partial(hydra.utils.instantiate, _convert_="all")
 claims: dict[pathlib.Path, Any] = {}  # Claim, or the ValueError that says why there is none
@@ -81,6 +82,7 @@ def start(main: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra itself ends the program, with 1 and several lines
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        sys.argv[1:] = in_order(sys.argv[1:])
         try:
             main()
         finally:
@@ -111,16 +113,18 @@ def start_script(main: Callable[[list[str]], Any], doc: str) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except KNOWN_ERRORS as error:
         print(f"{pathlib.Path(sys.argv[0]).name}: error: {answer(error)}", file=sys.stderr)
         sys.exit(2)
 
 
 def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
-    """The settings of a script: its defaults, and what the words key=value say.
+    """The settings of a script: its defaults, and what the words key=value say, of the kind of the default.
 
     Raises:
-        ValueError: a word of another form or key.
+        ValueError: a word of another form or key, a value of another kind.
     """
     wrong = [word for word in arguments if "=" not in word or word.partition("=")[0] not in defaults]
     if wrong:
@@ -131,8 +135,9 @@ def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
     # Values as YAML reads them, but for those that are to be texts.
     found = {}
     for key, _, value in (word.partition("=") for word in arguments):
-        is_text = isinstance(defaults[key], str) or defaults[key] is None
+        is_text = isinstance(defaults[key], str) or (defaults[key] is None and key not in RATES)
         found[key] = value if is_text else OmegaConf.from_dotlist([f"{key}={value}"])[key]
+    check_settings(OmegaConf.to_container(OmegaConf.create(found)), defaults | dict.fromkeys(RATES, 0.5))
     return cast(DictConfig, OmegaConf.create(defaults | found))
 
 
@@ -236,18 +241,32 @@ def configuration_of(folder: pathlib.Path, overrides: Sequence[str]) -> DictConf
     return load(file, OmegaConf.from_dotlist(trusted).get("trusted", ()))
 
 
-def load(file: str | pathlib.Path, trusted: Iterable[str] = ()) -> DictConfig:
+def load(file: str | pathlib.Path, trusted: Iterable[str] = (), moved: Iterable[str] = ()) -> DictConfig:
     """The configuration of a finished run, if all code that it names is to be trusted.
 
     Args:
         file: config.yaml, in which nothing is left to be interpolated.
         trusted: see `check_targets`; what the file itself says about trust does not count.
+        moved: words data.KEY=VALUE, such as where the data of the run lie now.
+
+    Raises:
+        ValueError: code that is not trusted, an interpolation, a KEY that the data do not have.
     """
     cfg = cast(DictConfig, OmegaConf.load(file))
     check_targets(OmegaConf.to_container(cfg), trusted)
     if "${" in pathlib.Path(file).read_text(encoding="utf-8"):
         raise ValueError(f"{file} must hold plain values, as runs leave it; it has an interpolation, ${{...}}")
-    return cfg
+    for word in moved:
+        names = [str(name) for name in cfg.data if name != "_target_"]
+        if "=" not in word or word.partition("=")[0].removeprefix("data.") not in names:
+            raise ValueError(f"the data of {file} have {', '.join(names)}; got {word}")
+    return cast(DictConfig, OmegaConf.merge(cfg, OmegaConf.from_dotlist(list(moved))))
+
+
+def apart(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The words of a script, and those of them that say data.KEY=VALUE."""
+    data = [word for word in arguments if word.startswith("data.")]
+    return [word for word in arguments if word not in data], data
 
 
 def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> None:

@@ -102,7 +102,8 @@ def _features(frozen, inputs, folder, name):
     cache = DiskCache(folder / _key(frozen, inputs), computed)
     missing = cache.missing
     there = np.setdiff1d(np.arange(len(inputs)), missing)
-    print(f"features of {name}: {len(there):,} of {len(inputs):,} are in {cache.folder}", file=sys.stderr)
+    what = f"{len(missing):,} of {len(inputs):,} are computed now and kept" if len(missing) else "all are kept"
+    print(f"features of {name}: {what} in {cache.folder}", file=sys.stderr)
     features = np.empty(computed.shape, np.float32)
     features[there] = cache.inputs[there]
     bar = tqdm(

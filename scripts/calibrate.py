@@ -13,22 +13,23 @@ does on the test (in its gallery, if it has one) is printed too, as a check, and
 
 pairs=FILE is a table with the columns first, second (image paths or texts) and same (true or false), or distance and
 same; what is promised is then of two items put side by side. families=FILE, with the columns class and family, names
-classes that are taken for each other, which are then what goes together. trusted=[] names packages whose code the
-encoder or its data needs.
+classes that are taken for each other, which are then what goes together. data.KEY=VALUE, such as data.root=FOLDER, says
+where the data of the run lie now. trusted=[] names packages whose code the encoder or its data needs.
 """
 
 import pathlib
 
 import metric_learning
-from metric_learning.command_line import build, load, start_script, words_of
+from metric_learning.command_line import apart, build, load, start_script, words_of
 
 RATES = ("precision", "recall", "far", "frr")
 
 
 def main(arguments):
     words = {"run": None, "precision": None, "recall": None, "far": None, "best_f1": False}
+    arguments, moved = apart(arguments)
     settings = words_of(arguments, **words, pairs=None, families=None, trusted=[])
-    target = {name: float(settings[name]) for name in ("precision", "recall", "far") if settings[name] is not None}
+    target = {name: settings[name] for name in ("precision", "recall", "far") if settings[name] is not None}
     if settings.best_f1:
         target["best_f1"] = True
     if settings.run is None or len(target) != 1 or (settings.pairs and settings.families):
@@ -36,6 +37,9 @@ def main(arguments):
             "expected run=FOLDER and one of precision=0.95, recall=0.8, far=0.01 and best_f1=true, and if wanted "
             "pairs=FILE or families=FILE"
         )
+    for name, value in target.items():
+        if name != "best_f1" and not 0.0 < value < 1.0:
+            raise ValueError(f"{name} must be between 0 and 1; got {value}")
 
     metric_learning.import_tensorflow()
     from metric_learning.data.labelled_pairs import read_pairs
@@ -51,9 +55,9 @@ def main(arguments):
         found, on_test = encoder.calibrate(pairs=read_pairs(settings.pairs, encoder.kind), **target), None
         title = f"{pathlib.Path(settings.pairs).name}, {folder.name}"
     else:
-        source = build(load(folder / "config.yaml", settings.trusted).data)
+        source = build(load(folder / "config.yaml", settings.trusted, moved).data)
         if source.validation.labels.ndim > 1:
-            raise ValueError(f"a threshold needs one label an item; those of {source.name} have several")
+            raise ValueError(f"those of {source.name} have several labels; for these pairs=FILE says what is the same")
         families = families_of(settings.families, source.class_names)
         validation, test = on_splits(encoder, source, families)
         found = calibrate(validation, **target)

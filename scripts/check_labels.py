@@ -9,7 +9,8 @@ Of all items, by a run for each part of the classes, each judging the part that 
 
 Writes suspicious_labels.csv, with a column "correct_label" to fill in, and suspicious_labels.png: into the folder
 report of the run, the folder of the sweep, or out=FOLDER. Settings: at_least=0.6 (the agreement, from 0 to 1, from
-which an item is listed), neighbors=200 (how many are looked at), trusted=[] (packages whose code is needed).
+which an item is listed), neighbors=200 (how many are looked at), trusted=[] (packages whose code is needed), and
+data.KEY=VALUE, such as data.root=FOLDER where the data lie now.
 """
 
 import pathlib
@@ -18,10 +19,11 @@ import warnings
 import numpy as np
 
 import metric_learning
-from metric_learning.command_line import build, load, start_script, words_of
+from metric_learning.command_line import apart, build, load, start_script, words_of
 
 
 def main(arguments):
+    arguments, moved = apart(arguments)
     settings = words_of(arguments, run=None, runs=None, out=None, at_least=0.6, neighbors=200, trusted=[])
     if (settings.run is None) == (settings.runs is None):
         raise ValueError("expected run=FOLDER, or runs=FOLDER of a sweep over data.fold")
@@ -34,7 +36,7 @@ def main(arguments):
     judged = ("test", "gallery") if sweep else ("validation", "test", "gallery")
     first, found, tested = None, [], {}
     for folder in folders:
-        source, own_items, suspicions = judged_by(folder, settings, judged)
+        source, own_items, suspicions = judged_by(folder, settings, judged, moved)
         first = first or (own_items, source.class_names)
         items, class_names = first
         check_folds(folder, source, class_names, tested)
@@ -61,14 +63,14 @@ def runs_below(sweep):
     return folders
 
 
-def judged_by(folder, settings, names):
+def judged_by(folder, settings, names, moved):
     """The data of a run, its items, and the suspicions about those of some of its splits."""
     from metric_learning.evaluation import embed
     from metric_learning.report.suspicions import Joined, suspicions_among
     from metric_learning.tokenized import tokenized
 
     encoder = metric_learning.load(folder, trusted=settings.trusted)
-    source = build(load(folder / "config.yaml", settings.trusted).data)
+    source = build(load(folder / "config.yaml", settings.trusted, moved).data)
     if source.train.labels.ndim == 2:
         raise ValueError(f"{source.name} has rows of several labels; labels are checked where a row has one")
     model, data = tokenized(encoder.model, source)

@@ -2,10 +2,11 @@
 
     python scripts/evaluate.py run=outputs/RUN                               # the run's own evaluation, repeated
     python scripts/evaluate.py run=outputs/RUN "evaluation.ks=[1,10,100]"
+    python scripts/evaluate.py run=outputs/RUN data.root=DIR                 # the same data, which lie elsewhere now
     python scripts/evaluate.py run=outputs/RUN "trusted=[mynet]"             # of an encoder of your own, or anybody's
     python scripts/evaluate.py run=outputs/RUN data=image_folder data.root=DIR
     python scripts/evaluate.py model=FILE.keras data=image_folder data.root=DIR data.image_size=96
-    python scripts/evaluate.py vectors=FILE.npz "evaluation.metrics=[recall@k,map,verification]"
+    python scripts/evaluate.py vectors=FILE.npz "evaluation.metrics=[recall@k,map]"
     python scripts/evaluate.py vectors=QUERIES.npy labels=FILE.txt gallery=GALLERY.npy gallery_labels=FILE.txt
 
 Prints a table of scores and, unless the evaluation is the run's own, their 95 % intervals. Repeating a run, it checks
@@ -51,15 +52,15 @@ def main(arguments):
         raise ValueError(f"split must be one of train, validation, test, all; got {options.split!r}")
     if given == ["vectors"]:
         finish(judge_vectors(options), options)
-    elif given == ["run"] and not data:
-        judge_again(options)
+    elif given == ["run"] and not any(word.startswith("data=") for word in data):
+        judge_again(options, data)
     else:
         finish(judge_data(options, data), options)
 
 
-def judge_again(options):
+def judge_again(options, moved):
     """The evaluation of a run, as it was or with other settings."""
-    folder, cfg = run_of(options)
+    folder, cfg = run_of(options, moved)
     from metric_learning import command_line
     from metric_learning.report import run_table
 
@@ -195,13 +196,13 @@ def ways(judge):
     return {name: getattr(judge, name) for name in names}
 
 
-def run_of(options):
+def run_of(options, moved=()):
     folder = pathlib.Path(options.run)
     if not (folder / "metrics.json").exists():
         raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
     from metric_learning import command_line
 
-    return folder, command_line.load(folder / "config.yaml", options.trusted)
+    return folder, command_line.load(folder / "config.yaml", options.trusted, moved)
 
 
 def settings(evaluation, wanted):
@@ -265,8 +266,8 @@ def finish(judged, options):
 
     evaluation, drawn, shown = judged
     bounds = evaluation.intervals(over=drawn)
-    columns = {"score": evaluation.scores}
-    columns |= {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
+    ends = {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
+    columns = {"score": evaluation.scores} | ends
     print(scores_table(columns))
     write(options, evaluation.scores, bounds)
     if options.report is not None:
@@ -280,9 +281,8 @@ def write(options, scores, bounds):
     if options.json is not None:
         from metric_learning.whole_files import write_json
 
-        path = pathlib.Path(options.json)
-        write_json(path, dict(scores) | {"intervals": {name: list(pair) for name, pair in bounds.items()}})
-        print(f"written to {path}")
+        write_json(options.json, dict(scores) | {"intervals": {name: list(pair) for name, pair in bounds.items()}})
+        print(f"written to {options.json}")
 
 
 def same(saved, score):

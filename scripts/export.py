@@ -6,20 +6,21 @@
     python scripts/export.py run=outputs/RUN to=litert out=FOLDER        # for phones; needs the extra "export"
 
 The export is tried before it is there: in a process of its own, on check=200 items of the test split of the run, whose
-embeddings must be those of the encoder to 1e-5. check=0 leaves that out, for a run whose data are not here. FOLDER is
-new or empty, or of an earlier export, which is replaced. trusted=[] names packages whose code the encoder or its data
-needs. README.md in FOLDER says how to use it.
+embeddings must be those of the encoder to 1e-5. data.KEY=VALUE, such as data.root=DIR, says where these data lie now,
+and check=0 leaves the trial out. FOLDER is new or empty, or of an earlier export, which is replaced. trusted=[] names
+packages whose code the encoder or its data needs. README.md in FOLDER says how to use it.
 """
 
 import pathlib
 
 import metric_learning
-from metric_learning.command_line import build, load, start_script, words_of
+from metric_learning.command_line import apart, build, load, start_script, words_of
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
 
 
 def main(arguments):
+    arguments, moved = apart(arguments)
     settings = words_of(arguments, run=None, to=None, out=None, check=200, trusted=[])
     if None in (settings.run, settings.to, settings.out):
         raise ValueError(f"expected run=FOLDER to={'|'.join(FORMATS)} out=FOLDER")
@@ -39,7 +40,7 @@ def main(arguments):
     if settings.check:
         if not (folder / "config.yaml").is_file():
             raise ValueError(f"there is no config.yaml in {folder}, which names the data to try it on; say check=0")
-        source = build(load(folder / "config.yaml", settings.trusted).data)
+        source = build(load(folder / "config.yaml", settings.trusted, moved).data)
         items = raw_items_of(encoder, source.test, settings.check)
     found = export(encoder, settings.to, settings.out, items)
     print(f"{settings.to} of {folder} in {found.folder}: {found.size / 1e6:.2f} MB; README.md says how to use it")

@@ -27,7 +27,10 @@ def main(arguments):
     from metric_learning.report.pictures import hit_gallery
 
     check_out(settings.out)
-    limit = None if settings.threshold in (None, "run") else float(settings.threshold)
+    try:
+        limit = None if settings.threshold in (None, "run") else float(settings.threshold)
+    except ValueError:
+        raise ValueError(f"threshold must be a number or run; got {settings.threshold}") from None
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     index = metric_learning.Index.load(settings.index, encoder)
     if settings.threshold == "run":

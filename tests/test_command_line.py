@@ -2,8 +2,9 @@
 
 import pytest
 from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
-from metric_learning import command_line
+from metric_learning import answers, command_line
 
 
 @pytest.fixture
@@ -71,3 +72,46 @@ def test_a_grid_goes_on_to_its_results_when_its_last_run_fails(monkeypatch):
     sweeper = {"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"}
     command_line.Sweep().on_multirun_start(OmegaConf.create({"hydra": {"sweeper": sweeper}}))
     assert search() == 0.5
+
+
+def test_data_that_have_moved_are_named_in_words(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data:\n  _target_: metric_learning.data.image_folder\n  root: gone\n  seed: 3\n")
+    words, moved = command_line.apart(["run=a", "data.root=a b", "far=0.1"])
+    assert (words, moved) == (["run=a", "far=0.1"], ["data.root=a b"])
+    assert command_line.load(file, moved=moved).data == {**command_line.load(file).data, "root": "a b"}
+    for wrong in ("data.rot=x", "data.root", "data._target_=os.system"):
+        with pytest.raises(ValueError, match=f"the data of .*config.yaml have root, seed; got {wrong}"):
+            command_line.load(file, moved=[wrong])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("k=five", "k must be a whole number; got 'five'"),
+        ("json=maybe", "json must be true or false; got 'maybe'"),
+        ("far=5%", "far must be a number; got '5%'"),
+        ("seconds=.nan", "seconds must be finite; got nan"),
+        ("trusted=mynet", "trusted must be a list, as .a,b.; got 'mynet'"),
+    ],
+)
+def test_words_of_another_kind_are_refused(word, message):
+    defaults = {"k": 5, "json": False, "far": None, "seconds": 2.0, "trusted": [], "query": None}
+    assert command_line.words_of(["far=1e-3", "seconds=3", "trusted=[a]"], **defaults).far == 0.001
+    assert command_line.words_of(["query=007"], **defaults).query == "007"
+    with pytest.raises(ValueError, match=message):
+        command_line.words_of([word], **defaults)
+
+
+def test_words_as_other_programs_take_them():
+    assert answers.in_order(["seed=0,1", "-m", "loss=triplet"]) == ["-m", "seed=0,1", "loss=triplet"]
+    assert answers.in_order(["--cfg", "job", "loss=triplet"]) == ["--cfg", "job", "loss=triplet"]
+    for wrong, message in ((["--loss", "nca"], "loss=VALUE"), (["--seed=3"], "seed=3"), (["--loss.x=3"], "loss.x=3")):
+        with pytest.raises(ValueError, match=f"words key=value without dashes; write {message}"):
+            answers.in_order(wrong)
+
+
+def test_a_setting_that_must_be_given_is_named():
+    with pytest.raises(MissingMandatoryValue) as raised:
+        OmegaConf.create({"data": {"root": "???"}}).data.root  # noqa: B018
+    assert answers.answer(raised.value) == "data.root must be given, as data.root=VALUE"

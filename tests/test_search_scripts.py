@@ -39,6 +39,11 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     assert "12 rows of 4 dimensions, cosine, exact" in built.stdout
     again = script("search", f"run={folder}", f"gallery={images / 'class1'}", f"index={index}")
     assert again.returncode == 2 and "6 of 6 items are in the index already" in again.stderr
+    (images / "all.csv").write_text("file,kind\nclass1/1.png,1\nclass2/1.png,2\nclass2/1.png,2\n", encoding="utf-8")
+    new = [f"gallery={images / 'all.csv'}", "column=file", "label=kind", "new_only=true"]
+    added = script("search", f"run={folder}", f"index={index}", *new)
+    (images / "all.csv").unlink()
+    assert "13 rows" in added.stdout and "1 of 3 items are repetitions by their id" in added.stderr, added.stderr
 
     query = images / "class0" / "3.png"
     found = script("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")
@@ -68,7 +73,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     assert json.loads(matched.stdout)[0]["hits"][0]["id"] == str(query)
 
     removed = script("search", f"index={index}", f"remove=[{query},{images / 'class1' / '0.png'}]")
-    assert "10 rows of 4 dimensions" in removed.stdout, removed.stderr
+    assert "11 rows of 4 dimensions" in removed.stdout, removed.stderr
     removed = script("search", f"index={index}", f"remove={query}")
     assert removed.returncode == 2 and "ids must be in the index; 1 are not" in removed.stderr
 
@@ -102,7 +107,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
         ("search", ["run=nowhere", "indx=i"], "expected words key=value, with keys run, .*; got indx=i"),
         ("search", ["run=a", "run=b"], "run is given twice"),
         ("calibrate", ["run=nowhere"], "expected run=FOLDER and one of precision=0.95, .*best_f1=true"),
-        ("calibrate", ["run=nowhere", "precision=high"], "could not convert string to float: 'high'"),
+        ("calibrate", ["run=nowhere", "precision=high"], "precision must be a number; got 'high'"),
         ("embed", ["run=a", "items=b"], "expected run=FOLDER items=FOLDER_OR_FILE out=FILE"),
         ("embed", ["run=a", "items=b", "out=v.csv"], "out must end in .npz or .parquet; got v.csv"),
     ],
