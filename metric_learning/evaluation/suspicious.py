@@ -21,6 +21,7 @@ Uncertainty in Dataset Labels", JAIR 2021 (arXiv 1911.00068).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike
 from metric_learning.checks import check_whole, check_within
 from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.relevance import SameId
-from metric_learning.evaluation.search import Finder
+from metric_learning.evaluation.search import Finder, Gallery
 from metric_learning.labels import class_array
 
 NEAREST_SCALE, SCALE = 3, 20  # the neighbor whose distance is the scale of a row
@@ -109,16 +110,22 @@ def suspicious_labels(
         raise ValueError(f"ids must be one for each of {len(rows)} rows; got {len(items)}")
     class_of, classes = np.unique(given, return_inverse=True)
     sizes = np.bincount(classes)
-    scale = min(max(len(rows) // 10, NEAREST_SCALE), SCALE)
-    nearest = [(near, indices) for _, near, indices in _near(rows, items, scale, distance)]
-    scales = np.concatenate([np.where(indices < 0, 0, near).max(axis=1) for near, indices in nearest])
     one_each = np.unique(items, return_index=True)[1]  # an item may be listed twice, as query and in the gallery
     items_of = np.bincount(classes[one_each], minlength=len(sizes))
     queries = np.flatnonzero(asked & (items_of[classes] > 1))
+    # The nearest rows of what is judged are kept, 12 bytes for each, as what they say depends on the scales of all.
+    scale = min(max(len(rows) // 10, NEAREST_SCALE), SCALE)
+    search = _Search(rows, items, "cosine" if distance == "dot" else distance)
+    kept = list(search.near(queries, max(neighbors, scale)))
+    others = np.setdiff1d(np.arange(len(rows)), queries)
+    scales = np.zeros(len(rows), np.float32)
+    for asked_rows, near, indices in itertools.chain(kept, search.near(others, scale)):
+        scales[asked_rows] = np.where(indices < 0, 0, near)[:, :scale].max(axis=1)
     own, best, proposed = np.zeros(len(queries)), np.zeros(len(queries)), np.zeros(len(queries), np.int64)
     near_rows = np.full((len(queries), LISTED), -1)
-    for place, near, indices in _near(rows, items, neighbors, distance, queries):
-        query = queries[place]
+    for query, *found_near in kept:
+        near, indices = (part[:, :neighbors] for part in found_near)
+        place = np.searchsorted(queries, query)
         evidence = affinities(near, scales[query], scales[indices])
         evidence[indices < 0] = 0.0
         own[place], best[place], proposed[place] = compare_classes(evidence, classes[indices], classes[query], sizes)
@@ -194,12 +201,20 @@ def compare_classes(
     )
 
 
-def _near(rows, items, k, distance, queries=None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields places in the queries [b], and squared distances and rows [b, k] of the other items nearest to them; the
-    row is -1 where fewer are left."""
-    asked = rows if queries is None else rows[queries]
-    left_out = SameId(items if queries is None else items[queries], items)
-    finder = Finder(asked, rows, distance="cosine" if distance == "dot" else distance, left_out=left_out)
-    for block, found in finder.blocks(min(k, max(1, len(rows) - 1))):
-        distances = found.distances**2 if distance == "euclidean" else found.distances
-        yield np.arange(block.start, block.stop), distances, found.indices
+class _Search:
+    """What is near to some rows among all of them."""
+
+    def __init__(self, rows, items, distance):
+        self.rows, self.items, self.distance = rows, items, distance
+        self.gallery = Gallery(rows, distance)
+
+    def near(self, queries: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields some of the queries [b], and squared distances and rows [b, k] of the other items nearest to them; the
+        row is -1 where fewer are left."""
+        if not len(queries):
+            return
+        left_out = SameId(self.items[queries], self.items)
+        finder = Finder(self.rows[queries], self.gallery, distance=self.distance, left_out=left_out)
+        for block, found in finder.blocks(min(k, max(1, len(self.rows) - 1))):
+            distances = found.distances**2 if self.distance == "euclidean" else found.distances
+            yield queries[block], distances, found.indices
