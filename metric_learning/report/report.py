@@ -18,6 +18,7 @@ from metric_learning.report import sections
 from metric_learning.report.data import report_data
 from metric_learning.report.judged import Judged
 from metric_learning.report.page import Section, write_page
+from metric_learning.report.pairs import pairs_of_encoders
 from metric_learning.report.pictures import (
     distance_histograms,
     embedding_map,
@@ -26,7 +27,6 @@ from metric_learning.report.pictures import (
     training_curves,
 )
 from metric_learning.report.pictures.embedding_map import lay_out
-from metric_learning.report.pictures.histograms import pairs_of_encoders
 from metric_learning.types import Items
 
 PAGE = "index.html"
@@ -155,7 +155,7 @@ def write_report(
     folder = Path(folder)
     judged = Judged(split, embeddings, evaluation, gallery, gallery_embeddings, class_names, distance, drawn)
     layout = lay_out(rarest_class(split.labels), embeddings, distance)
-    pairs: dict[str, Any] = _pairs(judged, untrained_embeddings, untrained_gallery_embeddings)
+    pairs = _pairs(judged, untrained_embeddings, untrained_gallery_embeddings)
     scores = evaluation.scores
     said = {"precision@1": "recall@1", "map@r": "MAP@R"}
     named = [f"{words} {scores[name]:.3f}" for name, words in said.items() if name in scores]
@@ -184,7 +184,7 @@ def write_report(
         layout=layout,
     )
     paths["distance_histograms"] = distance_histograms(
-        folder / "distance_histograms.png", title=f"Distances of pairs, {title}", **pairs
+        folder / "distance_histograms.png", pairs, distance=distance, title=f"Distances of pairs, {title}"
     )
     background = background or Background()
     parts = _sections(judged, layout, pairs, history, objective, background)
@@ -201,7 +201,7 @@ def _sections(judged, layout, pairs, history, objective, background) -> list[Sec
         sections.queries_section(judged),
         sections.confusions_section(judged),
         sections.map_section(judged, layout),
-        sections.distances_section(pairs_of_encoders(**pairs), judged.distance),
+        sections.distances_section(pairs, judged.distance),
         background.curve and sections.thresholds_section(background.curve, background.chosen, distance=judged.distance),
         sections.classes_section(judged),
         sections.training_section(history, objective),
@@ -213,8 +213,7 @@ def _sections(judged, layout, pairs, history, objective, background) -> list[Sec
 
 
 def _pairs(judged, untrained, untrained_gallery):
-    """What `distance_histograms` takes: with a gallery the rows of both, as the queries alone may have no two items of
-    a class."""
+    """Distances of pairs: with a gallery of the rows of both, as queries alone may have no two items of a class."""
     split, gallery = judged.split, judged.gallery
     labels, ids, embeddings = split.labels, getattr(split, "ids", None), judged.embeddings
     if gallery is not None:
@@ -224,13 +223,8 @@ def _pairs(judged, untrained, untrained_gallery):
         embeddings = np.concatenate([embeddings, judged.gallery_embeddings])
         if untrained is not None:
             untrained = np.concatenate([untrained, untrained_gallery])
-    return {
-        "embeddings": embeddings,
-        "labels": labels,
-        "ids": ids,
-        "distance": judged.distance,
-        "untrained_embeddings": untrained,
-    }
+    given = {"ids": ids, "distance": judged.distance, "untrained_embeddings": untrained}
+    return pairs_of_encoders(embeddings, labels, **given)
 
 
 def _curve(embeddings, split, options):

@@ -8,7 +8,6 @@ import pytest
 
 from metric_learning.data import Split
 from metric_learning.evaluation import Judge, evaluate
-from metric_learning.report.pictures import histograms
 
 
 @pytest.fixture
@@ -80,12 +79,3 @@ def test_groups_and_levels_of_both_sides_and_what_training_knew_are_heeded(encod
     for name in ("ids", "groups", "levels"):
         without = given | {name: None, f"gallery_{name}": None}
         assert evaluate(rows, sides[0].labels, **options, **without, **known).scores != found.evaluation.scores, name
-
-
-def test_histograms_pair_no_item_with_itself(tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(histograms, "_draw", lambda axes, near, far, threshold: drawn.append((near, far)))
-    rows, labels = np.repeat(np.arange(6.0), 2)[:, None], np.repeat([0, 0, 0, 1, 1, 1], 2)
-    histograms.distance_histograms(tmp_path / "h.png", rows, labels, ids=[*"aabbccddeeff"], distance="euclidean")
-    ((near, far),) = drawn
-    assert len(near) == 2 * 3 * 4 and near.min() == 1.0 and len(far) > 0

@@ -1,45 +1,44 @@
 """How far apart equal and different pairs lie."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from metric_learning.report.page import Section, chart, render
-from metric_learning.report.pictures.histograms import equal_error, overlap
+from metric_learning.report.pairs import PairDistances
 
 _BINS = 80
 
 
-def distances_section(pairs: dict[str, tuple[np.ndarray, np.ndarray]], distance: str) -> Section:
+def distances_section(pairs: Mapping[str, PairDistances], distance: str) -> Section:
     """A histogram of both kinds of pairs for each encoder.
 
     Args:
-        pairs: name -> distances of equal and of different pairs, such as {"Trained": ..., "Untrained": ...}.
+        pairs: name of an encoder, such as "Trained" -> its distances.
         distance: its name.
     """
     panels = []
-    for name, (near, far) in pairs.items():
-        threshold, error = equal_error(near, far)
+    for name, each in pairs.items():
+        threshold, error = each.equal_error
         panels.append(
             {
                 "name": name,
-                "overlap": overlap(near, far),
+                "overlap": each.overlap,
                 "threshold": threshold,
                 "error": error,
-                "pairs": (len(near), len(far)),
-                "medians": (float(np.median(near)), float(np.median(far))),
-                "drawing": chart(
-                    "distances.vl.json", {"bins": _bins(near, far), "threshold": [{"threshold": threshold}]}
-                ),
+                "pairs": (len(each.near), len(each.far)),
+                "medians": each.medians,
+                "drawing": chart("distances.vl.json", {"bins": _bins(each), "threshold": [{"threshold": threshold}]}),
             }
         )
     words = distance.replace("_", " ")
     return Section("distances", "Distances", render("distances.html", panels=panels, distance=words))
 
 
-def _bins(near, far):
-    low, high = (float(reduce([reduce(near), reduce(far)])) for reduce in (min, max))
-    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+def _bins(pairs):
+    edges = pairs.edges(_BINS)
     rows = []
-    for kind, values in (("same class", near), ("different classes", far)):
+    for kind, values in (("same class", pairs.near), ("different classes", pairs.far)):
         shares = np.histogram(values, edges)[0] / len(values)
         rows += [
             {"from": round(start, 5), "to": round(end, 5), "share": round(share, 6), "pairs": kind}

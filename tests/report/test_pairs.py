@@ -1,0 +1,66 @@
+"""The distances of pairs that a report samples."""
+
+import numpy as np
+import pytest
+
+from metric_learning.distances import DISTANCES, pairwise
+from metric_learning.report.pairs import PairDistances, paired_distances, pairs_of_encoders, sample_pairs
+
+
+def test_pairs_are_valid_unique_and_complete_when_few():
+    labels = np.array([3, 1, 3, 2, 3, 1])
+    positives, negatives = sample_pairs(labels)
+    assert {frozenset(pair) for pair in positives.tolist()} == {
+        frozenset(pair) for pair in [(0, 2), (0, 4), (2, 4), (1, 5)]
+    }
+    assert len(positives) == 4
+    assert (labels[negatives[:, 0]] != labels[negatives[:, 1]]).all()
+    assert len({frozenset(pair) for pair in negatives.tolist()}) == len(negatives) > 5
+
+
+def test_pairs_are_limited_and_of_all_classes():
+    labels = np.random.default_rng(0).integers(0, 3, size=3000)
+    positives, negatives = sample_pairs(labels)
+    assert len(positives) == len(negatives) == 100_000
+    assert (labels[positives[:, 0]] == labels[positives[:, 1]]).all() and (positives[:, 0] != positives[:, 1]).all()
+    assert set(labels[positives[:, 0]]) == {0, 1, 2}
+    assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 100_000
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_paired_distances_are_those_of_training(name):
+    rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    rows[2], rows[4] = 0.0, 3.0
+    pairs = np.array([(i, j) for i in range(9) for j in range(9) if i != j])
+    expected = np.asarray(pairwise(rows, distance=name))[tuple(pairs.T)]
+    np.testing.assert_allclose(paired_distances(rows, pairs, name), expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="got 'l2'"):
+        paired_distances(rows, pairs, "l2")
+
+
+def test_equal_error_and_overlap_by_hand():
+    positives, negatives = np.array([1.0, 2, 3, 6]), np.array([4.0, 5, 7, 8, 2.5, 9, 10, 11])
+    # At 3: a quarter of the positives lies beyond, and 1 of 8 negatives within; at 4: a quarter and 2 of 8.
+    assert PairDistances(positives, negatives).equal_error == (4.0, 0.25)
+    assert PairDistances(positives, negatives).medians == (2.5, 7.5)
+    assert PairDistances(np.array([0.0, 1]), np.array([9.0, 10])).overlap == 0
+    assert PairDistances(positives, positives).overlap == 1
+    assert PairDistances(np.array([0.0, 10]), np.array([0.0, 0, 0, 10])).overlap == 0.75
+
+
+def test_pairs_of_both_kinds_are_needed():
+    for labels in (np.zeros(5, int), np.arange(5)):
+        with pytest.raises(ValueError, match="pairs of equal and of different labels"):
+            pairs_of_encoders(np.eye(5), labels)
+
+
+def test_the_pairs_of_both_encoders_are_the_same_and_none_of_an_item_with_itself():
+    rows, labels = np.repeat(np.arange(6.0), 2)[:, None], np.repeat([0, 0, 0, 1, 1, 1], 2)
+    found = pairs_of_encoders(
+        rows, labels, ids=[*"aabbccddeeff"], distance="euclidean", untrained_embeddings=3 * rows + 1
+    )
+    assert list(found) == ["Untrained", "Trained"]
+    trained = found["Trained"]
+    assert len(trained.near) == 2 * 3 * 4 and trained.near.min() == 1.0 and len(trained.far) > 0
+    np.testing.assert_array_equal(found["Untrained"].near, 3 * trained.near)
+    np.testing.assert_array_equal(found["Untrained"].far, 3 * trained.far)
