@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from metric_learning.evaluation.evaluate import Evaluation
 from metric_learning.labels import are_alike, class_words, rarest_class
@@ -128,7 +127,7 @@ class Pictures:
             return ""
         side = min(self.side, max(np.shape(image)[:2]))
         file = io.BytesIO()
-        Image.fromarray(canvas.tile(image, side)).save(file, "WEBP", quality=82, method=4)
+        canvas.tile(image, side).save(file, "WEBP", quality=82, method=2)
         uri = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")
         if len(uri) > self.room:
             self.left_out += 1

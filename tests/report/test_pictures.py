@@ -4,18 +4,13 @@ import types
 
 import numpy as np
 import pytest
+from PIL import Image, ImageChops
 
-from metric_learning.distances import DISTANCES, pairwise
-from metric_learning.report.pictures import (
-    canvas,
-    distance_histograms,
-    embedding_map,
-    histograms,
-    neighbors,
-    training_curves,
-)
+from metric_learning.report.pairs import pairs_of_encoders
+from metric_learning.report.pictures import canvas, distance_histograms, embedding_map, neighbors, training_curves
 from metric_learning.report.pictures.curves import best_step, series_of, smoothed
-from metric_learning.report.pictures.embedding_map import _free_cells, plane, whole_classes
+from metric_learning.report.pictures.embedding_map import _free_cells, plane, principal_components, whole_classes
+from metric_learning.report.pictures.sheet import Sheet
 
 
 def test_queries_are_spread_over_the_ranking():
@@ -39,7 +34,7 @@ def fallbacks(monkeypatch):
 
     def choose(*names):
         monkeypatch.setattr(canvas, "FALLBACKS", names)
-        for cached in (canvas._families, canvas._drawable):
+        for cached in (canvas.families, canvas.characters):
             cached.cache_clear()
 
     yield choose
@@ -53,13 +48,67 @@ def test_text_that_only_another_font_has_is_drawn_by_it(fallbacks, tmp_path):
     for fonts in ((), ("No Such Font",), ("No Such Font", "STIXGeneral")):
         fallbacks(*fonts)
         letters = "\u24c6\U0001d404 caf\xe9"
-        figure, axes = canvas.blank_page(200, 60)
-        canvas.write(axes, 10, 30, letters)
-        canvas.write(axes, 90, 30, letters, weight="bold")
-        drawn[fonts] = canvas.legible(letters), canvas.save(figure, tmp_path / f"{len(fonts)}.png").read_bytes()
+        sheet, figure = Sheet(200, 60), canvas.new_figure(200, 60)
+        sheet.write(10, 30, letters)
+        sheet.write(90, 30, letters, weight="bold")
+        canvas.heading(figure, letters, letters)
+        paths = sheet.save(tmp_path / "sheet.png"), canvas.save(figure, tmp_path / "figure.png")
+        drawn[fonts] = canvas.legible(letters), *(path.read_bytes() for path in paths)
     assert drawn[()] == drawn["No Such Font",]
     assert drawn[()][0] == "\u25a1\u25a1 caf\xe9" and drawn["No Such Font", "STIXGeneral"][0] == letters
-    assert drawn[()][1] != drawn["No Such Font", "STIXGeneral"][1]
+    for before, after in zip(drawn[()], drawn["No Such Font", "STIXGeneral"], strict=True):
+        assert before != after
+
+
+def ink(sheet, tmp_path):
+    """(left, top, right, bottom) of what is not white, right and bottom behind the last pixel."""
+    with Image.open(sheet.save(tmp_path / "sheet.png")) as image:
+        return ImageChops.invert(image).getbbox()
+
+
+@pytest.mark.parametrize(("ha", "left"), [("left", 100), ("center", 50), ("right", 0)])
+def test_text_stands_at_its_place(ha, left, tmp_path):
+    sheet = Sheet(300, 80)
+    sheet.write(100, 40, "H" * 6, size=12, ha=ha)
+    found = ink(sheet, tmp_path)
+    width, height = found[2] - found[0], found[3] - found[1]
+    assert width == pytest.approx(6 * 12.5, abs=3) and height == pytest.approx(12, abs=1)
+    assert found[0] == pytest.approx(100 - (100 - left) / 100 * width, abs=3)
+    assert found[1] + height / 2 == pytest.approx(40, abs=2)
+
+
+@pytest.mark.parametrize("room", [4, 40, 95, 500])
+def test_text_is_shortened_to_its_room(room, tmp_path):
+    sheet, bare = Sheet(600, 40), Sheet(600, 40)
+    sheet.write(0, 20, "Wide or iiiiii and wide", room=room)
+    bare.write(0, 20, "Wide or iiiiii and wide")
+    length, whole = ink(sheet, tmp_path)[2], ink(bare, tmp_path)[2]
+    assert length == whole if room == 500 else room / 2 <= length <= max(room, 14) < whole
+
+
+def test_images_and_dots_stand_at_their_places(tmp_path):
+    sheet = Sheet(60, 50)
+    sheet.put(Image.new("RGB", (6, 4), (7, 7, 7)), 10, 20)
+    sheet.fill(30, 5, 3, 2, "#0a141e")
+    sheet.dots([[50.0, 40.0]], ["#ff0000"], 8)
+    pixels = np.asarray(Image.open(sheet.save(tmp_path / "new" / "sheet.png"))).astype(int)
+    assert (pixels[20:24, 10:16] == 7).all() and (pixels[5:7, 30:33] == [10, 20, 30]).all()
+    dot = pixels[36:44, 46:54]
+    assert (dot[3:5, 3:5] == [255, 51, 51]).all() and (dot[0, 0] == 255).all()  # four fifths of red on white
+    drawn = (pixels != 255).any(axis=-1)
+    assert drawn.sum() == 24 + 6 + (dot != 255).any(axis=-1).sum()
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (30, 1), (1, 5)])
+def test_principal_components_are_those_of_the_singular_values(shape):
+    rows = np.random.default_rng(0).normal(size=shape) * 3.0 ** -np.arange(shape[1])
+    centered = rows - rows.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
+    found, spread = principal_components(centered)
+    expected = np.zeros((len(rows), 2))
+    expected[:, : min(2, len(sizes))] = (left * sizes)[:, :2]
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-6)
+    np.testing.assert_allclose(spread, np.pad(sizes, (0, 3))[: len(spread)], atol=1e-6)
 
 
 def test_text_that_no_font_has_becomes_boxes(fallbacks):
@@ -72,65 +121,19 @@ def test_text_that_no_font_has_becomes_boxes(fallbacks):
 
 def test_tile_keeps_proportions_and_puts_transparency_on_white():
     tall = np.zeros((20, 10, 3), np.uint8)
-    tile = canvas.tile(tall, 40)
+    tile = np.asarray(canvas.tile(tall, 40))
     assert tile.shape == (40, 40, 3)
     assert (tile[:, 11:29] == 0).all() and (tile[:, :9] == 255).all() and (tile[:, 31:] == 255).all()
-    assert (canvas.tile(np.zeros((4, 4, 4), np.uint8), 8) == 255).all()  # alpha 0
-    assert (canvas.tile(np.full((4, 4, 1), 7, np.uint8), 8) == 7).all()
+    assert (np.asarray(canvas.tile(np.zeros((4, 4, 4), np.uint8), 8)) == 255).all()  # alpha 0
+    assert (np.asarray(canvas.tile(np.full((4, 4, 1), 7, np.uint8), 8)) == 7).all()
     for wrong in (np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)):
         with pytest.raises(ValueError, match="images must be uint8"):
             canvas.tile(wrong, 8)
 
 
-def test_pairs_are_valid_unique_and_complete_when_few():
-    labels = np.array([3, 1, 3, 2, 3, 1])
-    positives, negatives = histograms.sample_pairs(labels)
-    assert {frozenset(pair) for pair in positives.tolist()} == {
-        frozenset(pair) for pair in [(0, 2), (0, 4), (2, 4), (1, 5)]
-    }
-    assert len(positives) == 4
-    assert (labels[negatives[:, 0]] != labels[negatives[:, 1]]).all()
-    assert len({frozenset(pair) for pair in negatives.tolist()}) == len(negatives) > 5
-
-
-def test_pairs_are_limited_and_of_all_classes():
-    labels = np.random.default_rng(0).integers(0, 3, size=3000)
-    positives, negatives = histograms.sample_pairs(labels)
-    assert len(positives) == len(negatives) == 200_000
-    assert (labels[positives[:, 0]] == labels[positives[:, 1]]).all() and (positives[:, 0] != positives[:, 1]).all()
-    assert set(labels[positives[:, 0]]) == {0, 1, 2}
-    assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 200_000
-
-
-@pytest.mark.parametrize("name", DISTANCES)
-def test_paired_distances_are_those_of_training(name):
-    rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
-    rows[2], rows[4] = 0.0, 3.0
-    pairs = np.array([(i, j) for i in range(9) for j in range(9) if i != j])
-    expected = np.asarray(pairwise(rows, distance=name))[tuple(pairs.T)]
-    np.testing.assert_allclose(histograms.paired_distances(rows, pairs, name), expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="got 'l2'"):
-        histograms.paired_distances(rows, pairs, "l2")
-
-
-def test_equal_error_and_overlap_by_hand():
-    positives, negatives = np.array([1.0, 2, 3, 6]), np.array([4.0, 5, 7, 8, 2.5, 9, 10, 11])
-    # At 3: a quarter of the positives lies beyond, and 1 of 8 negatives within; at 4: a quarter and 2 of 8.
-    assert histograms.equal_error(positives, negatives) == (4.0, 0.25)
-    assert histograms.overlap(np.array([0.0, 1]), np.array([9.0, 10])) == 0
-    assert histograms.overlap(positives, positives) == 1
-    assert histograms.overlap(np.array([0.0, 10]), np.array([0.0, 0, 0, 10])) == 0.75
-
-
-def test_histograms_refuse_data_without_both_kinds_of_pairs(tmp_path):
-    for labels in (np.zeros(5, int), np.arange(5)):
-        with pytest.raises(ValueError, match="pairs of equal and of different labels"):
-            distance_histograms(tmp_path / "h.png", np.eye(5), labels)
-    assert not list(tmp_path.iterdir())
-
-
 def test_histograms_of_a_collapsed_encoder(tmp_path):
-    assert distance_histograms(tmp_path / "h.png", np.ones((6, 3)), np.arange(6) // 2).exists()
+    pairs = pairs_of_encoders(np.ones((6, 3)), np.arange(6) // 2, untrained_embeddings=np.zeros((6, 2)))
+    assert distance_histograms(tmp_path / "h.png", pairs).exists()
 
 
 def test_map_takes_whole_classes():

@@ -1,19 +1,22 @@
 """The data of a run at a glance: how much, how large the classes are, what items look like, what is there twice."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from PIL import Image
 
 from metric_learning.labels import class_words, rarest_class
 from metric_learning.report.pictures import canvas
+from metric_learning.report.pictures.sheet import Sheet
 from metric_learning.types import Items
 
 _WIDTH, _TOP, _ROW, _LINE = 1500, 92, 212, 18  # pixels
-_HISTOGRAM, _SAMPLES, _TILE, _GAP = (250, 330), 630, 84, 6  # left and width of the one, left of the other
-_WHOLE = 30  # up to so many sizes each has a bar of its own
+_HISTOGRAM, _SAMPLES, _TILE, _GAP = 210, 630, 84, 6  # left sides; of the tiles
+_WHOLE, _NAMED = 30, 9  # up to so many sizes each has a bar of its own, and its number below
 _SHOWN = 18
 _COLORS = {"train": canvas.BLUE, "validation": canvas.ORANGE, "test": canvas.RIGHT, "gallery": "#7b519d"}
 
@@ -41,24 +44,21 @@ def data_card(
         The path.
     """
     found = _twice(card)
-    height = _TOP + _ROW * len(splits) + 34 + _LINE * len(found)
-    figure, page = canvas.blank_page(_WIDTH, height)
+    sheet = Sheet(_WIDTH, _TOP + _ROW * len(splits) + 34 + _LINE * len(found))
     shape = " x ".join(map(str, card["input_shape"]))
     unseen = "no class is in two splits" if card["unseen_classes"] else "classes may be in several splits"
-    canvas.heading(figure, title, f"{card['kind']} of {shape}; {unseen}; samples are of different classes")
+    sheet.heading(title, f"{card['kind']} of {shape}; {unseen}; samples are of different classes")
     sizes = {name: class_sizes(split.labels) for name, split in splits.items()}
     edges = size_edges(np.concatenate(list(sizes.values())))
     for place, (name, split) in enumerate(splits.items()):
         top, color = _TOP + place * _ROW, _COLORS.get(name, canvas.GRAY)
-        _write_counts(page, top, name, card["splits"][name], color)
-        _draw_sizes(figure, height, top, sizes[name], edges, color)
-        rows = sample_rows(split.labels, _SHOWN)
-        _draw_samples(page, top, split, rows, class_names)
+        _write_counts(sheet, top, name, card["splits"][name], color)
+        _draw_sizes(sheet, top, sizes[name], edges, color)
+        _draw_samples(sheet, top, split, sample_rows(split.labels, _SHOWN), class_names)
     bottom = _TOP + _ROW * len(splits) + 14
     for line, (text, color) in enumerate(found):
-        canvas.write(page, 16, bottom + _LINE * line, text, size=9.5, color=color)
-    page.set(xlim=(0, _WIDTH), ylim=(height, 0))  # imshow moves them
-    return canvas.save(figure, path)
+        sheet.write(16, bottom + _LINE * line, text, size=9.5, color=color)
+    return sheet.save(path)
 
 
 def class_sizes(labels: np.ndarray) -> np.ndarray:
@@ -84,10 +84,10 @@ def sample_rows(labels: np.ndarray, count: int) -> np.ndarray:
     return shuffled[np.sort(np.random.default_rng(1).permutation(first)[:count])]
 
 
-def _write_counts(page, top, name, counts, color):
+def _write_counts(sheet, top, name, counts, color):
     sizes = counts["class_sizes"]
-    page.plot([16, 16], [top + 4, top + _ROW - 40], color=color, linewidth=3)
-    canvas.write(page, 28, top + 14, name, size=13, weight="bold")
+    sheet.fill(14, top + 4, 4, _ROW - 44, color)
+    sheet.write(28, top + 14, name, size=13, weight="bold")
     lines = [
         f"{counts['classes']:,} classes",
         f"{counts['items']:,} items",
@@ -98,29 +98,36 @@ def _write_counts(page, top, name, counts, color):
         ),
     ]
     for line, text in enumerate(lines):
-        canvas.write(page, 28, top + 44 + _LINE * line, text, size=10, color=canvas.INK if line < 2 else canvas.GRAY)
+        sheet.write(28, top + 44 + _LINE * line, text, color=canvas.INK if line < 2 else canvas.GRAY)
 
 
-def _draw_sizes(figure, height, top, sizes, edges, color):
-    left, width = _HISTOGRAM
-    axes = figure.add_axes(
-        (left / _WIDTH, 1 - (top + _ROW - 52) / height, width / _WIDTH, (_ROW - 72) / height), facecolor="none"
-    )
-    canvas.tidy(axes, "items of a class", "")
-    axes.stairs(np.histogram(sizes, edges)[0], edges, fill=True, color=color, alpha=0.75)
-    axes.set_ylabel("classes", color=canvas.INK, fontsize=9)
-    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_ylim(bottom=0)
-    if np.ptp(np.diff(edges)) > 0:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
-        axes.set_xlim(min(edges[0], edges[-1] - 5) - 0.2, edges[-1] + 0.2)  # a single size is no wall
+def _draw_sizes(sheet, top, sizes, edges, color):
+    """Bars as wide as their bins are in number of sizes, or by the logarithm of the size where they grow with it."""
+    counts = np.histogram(sizes, edges)[0]
+    left, right, high, low = _HISTOGRAM + 56, _SAMPLES - 40, top + 20, top + _ROW - 60
+    is_log = np.ptp(np.diff(edges)) > 0
+    along = np.log(edges) if is_log else edges
+    room = max(along[-1] - along[0], 0 if is_log else 5)  # a single size is no wall
+    places = left + (right - left) * ((along - along[0]) / room + (1 - (along[-1] - along[0]) / room) / 2)
+    for start, end, count in zip(places[:-1], places[1:], counts.tolist(), strict=True):
+        height = (low - high) * count / counts.max()
+        if count:
+            sheet.fill(start + 0.5, low - max(1, height), max(1, end - start - 1), max(1, height), color)
+    sheet.fill(left - 4, low, right - left + 8, 1, canvas.GRAY)
+    for y, count in ((low - 6, 0), (high + 4, int(counts.max()))):
+        sheet.write(left - 10, y, f"{count:,}", size=9, color=canvas.GRAY, ha="right")
+    shown = len(counts) if len(counts) <= _NAMED else 4
+    ticks = np.unique(np.rint(np.linspace(0, len(counts) - 1, shown)).astype(int))
+    for tick in ticks.tolist():
+        size = math.ceil(edges[tick + 1] - 1) if tick == len(counts) - 1 else math.ceil(edges[tick])
+        sheet.write(
+            (places[tick] + places[tick + 1]) / 2, low + 13, f"{size:,}", size=9, color=canvas.GRAY, ha="center"
+        )
+    sheet.write((left + right) / 2, low + 32, "items of a class", size=9, ha="center")
+    sheet.write(left - 10, high - 14, "classes", size=9, ha="right")
 
 
-def _draw_samples(page, top, split, rows, class_names):
+def _draw_samples(sheet, top, split, rows, class_names):
     inputs = np.asarray(split.inputs[rows])
     right = _WIDTH - 16
     if inputs.ndim == 4:
@@ -128,31 +135,22 @@ def _draw_samples(page, top, split, rows, class_names):
         for place, image in enumerate(inputs):
             x = _SAMPLES + place % across * (_TILE + _GAP)
             y = top + 4 + place // across * (_TILE + _GAP)
-            page.imshow(
-                canvas.tile(image, _TILE), extent=(x, x + _TILE, y + _TILE, y), aspect="auto", interpolation="nearest"
-            )
+            sheet.put(canvas.tile(image, _TILE), x, y)
         return
     if inputs.dtype == np.float32:
         # Each row in the colors of its own range, as features of any scale come.
         spread = np.abs(inputs).max(axis=1, keepdims=True)
         shades = inputs / np.where(spread > 0, spread, 1)
-        page.imshow(
-            shades,
-            extent=(_SAMPLES, right, top + _ROW - 48, top + 4),
-            aspect="auto",
-            interpolation="nearest",
-            cmap="coolwarm",
-            vmin=-1,
-            vmax=1,
-        )
+        colors = matplotlib.colormaps["coolwarm"]((shades + 1) / 2, bytes=True)[..., :3]
+        size = right - _SAMPLES, _ROW - 52
+        sheet.put(Image.fromarray(colors).resize(size, Image.Resampling.NEAREST), _SAMPLES, top + 4)
         about = f"{len(rows)} rows of {inputs.shape[1]:,} numbers: below 0 blue, above 0 red"
-        canvas.write(page, _SAMPLES, top + _ROW - 32, about, size=9, color=canvas.GRAY)
+        sheet.write(_SAMPLES, top + _ROW - 32, about, size=9, color=canvas.GRAY)
         return
     for line, row in enumerate(rows[: (_ROW - 24) // _LINE]):
         y = top + 14 + _LINE * line
-        name = class_words(split.labels[row], class_names)
-        canvas.write(page, _SAMPLES, y, canvas.legible(name, 26), size=8.5, weight="bold")
-        canvas.write(page, _SAMPLES + 200, y, canvas.legible(split.captions[row], 92), size=8.5)
+        sheet.write(_SAMPLES, y, class_words(split.labels[row], class_names), size=8.5, weight="bold", room=190)
+        sheet.write(_SAMPLES + 200, y, split.captions[row], size=8.5, room=right - _SAMPLES - 200)
 
 
 def _twice(card):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,9 +10,10 @@ from threadpoolctl import threadpool_limits
 
 from metric_learning.labels import rarest_class
 from metric_learning.report.pictures import canvas
+from metric_learning.report.pictures.sheet import Sheet
 from metric_learning.types import Items
 
-_SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB = 1400, 84, 16, 190, 35, 33  # pixels
+_SIDE, _TOP, _MARGIN, _LEGEND, _CELL, _THUMB, _FRAME = 1400, 84, 16, 190, 35, 33, 3  # pixels
 _FEW = 20  # up to so many classes get a color each and a legend
 PALETTE = (
     "#2c6fbb #e08a1e #1a8f4c #d4352c #7b519d #8c6d31 #c2467d #5b6b7f #a3a83b #2a9d9d "
@@ -56,10 +58,8 @@ def embedding_map(
     present = np.unique(labels)
     is_image = len(split.inputs.shape) == 4
     few = len(present) <= _FEW
-    width = _SIDE + (_LEGEND if few else 0)
-    figure, axes = canvas.blank_page(width, _SIDE + _TOP)
-    canvas.heading(
-        figure,
+    sheet = Sheet(_SIDE + (_LEGEND if few else 0), _SIDE + _TOP)
+    sheet.heading(
         title,
         f"t-SNE of {len(shown):,} of {len(split.labels):,} embeddings, {len(present):,} of "
         f"{num_classes:,} classes.  Near means alike; directions mean nothing.  "
@@ -72,14 +72,12 @@ def embedding_map(
     palette = {label: PALETTE[place % len(PALETTE)] for place, label in enumerate(present)}
     colors = [palette[label] for label in labels]
     if is_image:
-        images = split.inputs[shown]
-        _draw_thumbnails(axes, images, points, frames=colors if few else None)
+        _draw_thumbnails(sheet, split.inputs[shown], points, frames=colors if few else None)
     else:
-        _draw_texts(axes, points, [split.captions[row] for row in shown], colors)
+        _draw_texts(sheet, points, [split.captions[row] for row in shown], colors)
     if few:
-        _draw_legend(axes, [(name(label), palette[label]) for label in present])
-    axes.set(xlim=(0, width), ylim=(_SIDE + _TOP, 0))  # imshow and scatter move them
-    return canvas.save(figure, path)
+        _draw_legend(sheet, [(name(label), palette[label]) for label in present])
+    return sheet.save(path)
 
 
 def lay_out(
@@ -100,11 +98,9 @@ def lay_out(
 
 
 def whole_classes(labels: np.ndarray, limit: int) -> np.ndarray:
-    """Rows of at most `limit` items: classes in a fixed random order, each whole as long as it
-    fits.
+    """Rows of at most `limit` items: classes in a fixed random order, each whole as long as it fits.
 
-    A class larger than its fair share of at least 32 items is thinned out evenly, so that ten large
-    classes all show.
+    A class larger than its fair share of at least 32 items is thinned out evenly, so that ten large classes all show.
 
     Returns:
         int64 rows, ascending.
@@ -125,27 +121,40 @@ def whole_classes(labels: np.ndarray, limit: int) -> np.ndarray:
 
 
 def plane(embeddings: np.ndarray, distance: str) -> np.ndarray:
-    """[n, 2] float64: t-SNE started from the principal components; those alone where t-SNE has
-    nothing to do."""
+    """[n, 2] float64: t-SNE started from the principal components; those alone where t-SNE has nothing to do."""
     if distance == "cosine":
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         embeddings = embeddings / np.where(lengths > 0, lengths, 1)
     centered = np.asarray(embeddings - embeddings.mean(axis=0), np.float64)
-    left, sizes, _ = np.linalg.svd(centered, full_matrices=False)
-    sizes[len(centered[0]) :] = 0
-    components = np.zeros((len(centered), 2))
-    components[:, : min(2, len(sizes))] = (left * sizes)[:, :2]
-    # Too few items, no more than two dimensions, or a collapsed encoder, whose spread t-SNE would
-    # divide by.
-    if len(centered) < 10 or np.count_nonzero(sizes > 1e-6 * max(1e-30, np.abs(embeddings).max())) <= 2:
-        return components
-    components *= 1e-4 / components[:, 0].std()
-    from sklearn.manifold import TSNE  # takes a second, which those who only search need not wait
-
-    tsne = TSNE(init=components, perplexity=min(12, (len(centered) - 1) / 3), max_iter=600, random_state=0)
-    # Its threads wait for each other in busy loops: one is faster wherever anything else runs.
+    # Threads of the products, and those of t-SNE, wait for each other in busy loops: one is faster wherever anything
+    # else runs.
     with threadpool_limits(1):
+        components, spread = principal_components(centered)
+        # Too few items, no more than two dimensions, or a collapsed encoder, whose spread t-SNE would divide by.
+        least = max(1e-6 * np.abs(embeddings).max(), 1e-7 * spread.max(), 1e-36)
+        if len(centered) < 10 or np.count_nonzero(spread > least) <= 2:
+            return components
+        from sklearn.manifold import TSNE  # takes a second, which those who only search need not wait
+
+        components *= 1e-4 / components[:, 0].std()
+        # Of 1,000 emoji half the time of 600 iterations at the default angle, and as good: trustworthiness of 10
+        # neighbors .957 against .960, and of 5 neighbors on the plane as many are of the class, .676 against .672.
+        quick: dict[str, Any] = {"max_iter": 400, "angle": 0.7}
+        tsne = TSNE(init=components, perplexity=min(12, (len(centered) - 1) / 3), random_state=0, **quick)
         return tsne.fit_transform(centered.astype(np.float32)).astype(np.float64)
+
+
+def principal_components(centered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """([n, 2] the first two components, [at most 3] the largest singular values), of rows [n, D] whose mean is 0."""
+    from scipy.linalg import eigh
+
+    is_wide = centered.shape[1] > centered.shape[0]
+    products = centered @ centered.T if is_wide else centered.T @ centered
+    last = len(products) - 1
+    values, vectors = eigh(products, subset_by_index=(max(0, last - 2), last))
+    sizes, vectors = np.sqrt(np.maximum(values[::-1], 0)), vectors[:, ::-1]
+    found = (vectors * sizes if is_wide else centered @ vectors)[:, :2]
+    return np.pad(found, ((0, 0), (0, 2 - found.shape[1]))), sizes
 
 
 def relative(points: np.ndarray) -> np.ndarray:
@@ -155,8 +164,7 @@ def relative(points: np.ndarray) -> np.ndarray:
 
 
 def _free_cells(points):
-    """[n, 2] pixels: each point on a cell of a grid of its own, the sum of squared moves being
-    least."""
+    """[n, 2] pixels: each point on a cell of a grid of its own, the sum of squared moves being least."""
     from scipy.optimize import linear_sum_assignment
 
     per_side = (_SIDE - 2 * _MARGIN) // _CELL
@@ -167,30 +175,26 @@ def _free_cells(points):
     return _MARGIN + cells[linear_sum_assignment(moves)[1]] * _CELL
 
 
-def _draw_thumbnails(axes, images, points, frames):
-    """One raster for all thumbnails: a thousand drawn one by one would take seconds."""
-    page = np.full((_SIDE, _SIDE, 3), 255, np.uint8)
-    for number, (image, (left, top)) in enumerate(zip(images, _free_cells(points), strict=True)):
-        cell = page[top : top + _THUMB, left : left + _THUMB]
-        cell[:] = canvas.tile(image, _THUMB)
+def _draw_thumbnails(sheet, images, points, frames):
+    for number, (image, (x, y)) in enumerate(zip(images, _free_cells(points), strict=True)):
+        frame = _FRAME if frames else 0
         if frames:
-            rgb = [int(frames[number][i : i + 2], 16) for i in (1, 3, 5)]
-            cell[:3], cell[-3:], cell[:, :3], cell[:, -3:] = rgb, rgb, rgb, rgb
-    axes.imshow(page, extent=(0, _SIDE, _SIDE + _TOP, _TOP), interpolation="nearest")
+            sheet.fill(x, _TOP + y, _THUMB, _THUMB, frames[number])
+        sheet.put(canvas.tile(image, _THUMB - 2 * frame), x + frame, _TOP + y + frame)
 
 
-def _draw_legend(axes, entries):
+def _draw_legend(sheet, entries):
     """Names and colors of a few classes, on the strip to the right of the map."""
     for line, (name, color) in enumerate(entries):
         y = _TOP + 40 + 30 * line
-        axes.scatter([_SIDE + 14], [y], s=110, marker="s", color=color, linewidths=0)
-        canvas.write(axes, _SIDE + 30, y, canvas.legible(name, 19), size=11)
+        sheet.fill(_SIDE + 7, y - 7, 14, 14, color)
+        sheet.write(_SIDE + 30, y, name, size=11, room=_LEGEND - 36)
 
 
-def _draw_texts(axes, points, texts, colors):
+def _draw_texts(sheet, points, texts, colors):
     """A dot per text, and its first words beside it where no other words stand."""
     dots = relative(points) * (_SIDE - 190, _SIDE - 50) + (25, _TOP + 20)
-    axes.scatter(*dots.T, s=26, c=colors, alpha=0.8, linewidths=0)
+    sheet.dots(dots, colors)
     # Cells of a coarse raster that words cover; dots may be written over, words not.
     taken = np.zeros((_SIDE + _TOP, _SIDE), bool)
     for place in np.random.default_rng(0).permutation(len(dots)):
@@ -199,4 +203,4 @@ def _draw_texts(axes, points, texts, colors):
         area = taken[int(y) - 8 : int(y) + 8, int(x) + 4 : int(x) + 12 + int(6.2 * len(words))]
         if not area.any():
             area[:] = True
-            canvas.write(axes, x + 6, y, words, size=8)
+            sheet.write(x + 6, y, words, size=8)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from metric_learning.report.pictures import canvas
-from metric_learning.report.pictures.neighbors import draw_tile
+from metric_learning.report.pictures.neighbors import TILE, draw_tile
+from metric_learning.report.pictures.sheet import Sheet
 
 MOST = 50  # queries on a page
-_TILE, _GAP, _CAPTION, _NAMES = 88, 12, 30, 190  # pixels
-_LINE, _WIDTH = 19, 900
+_GAP, _CAPTION, _NAMES = 12, 30, 190  # pixels
+_LINE, _WIDTH, _LABEL = 19, 900, 180
 _TOP = 84
 
 
@@ -39,22 +40,21 @@ def hit_gallery(
         The path.
     """
     drawn = len(names[:MOST])
-    height = _TILE + _CAPTION + 10 if image_of else _LINE * (2 + max(map(len, found[:MOST]), default=0))
     depth = max(map(len, found[:MOST]), default=0)
-    width = max(_NAMES + (depth + 1) * (_TILE + _GAP) + 50, _WIDTH) if image_of else _WIDTH
-    figure, axes = canvas.blank_page(width, _TOP + drawn * height + 10)
+    height = TILE + _CAPTION + 10 if image_of else _LINE * (2 + depth)
+    width = max(_NAMES + (depth + 1) * (TILE + _GAP) + 50, _WIDTH) if image_of else _WIDTH
+    sheet = Sheet(width, _TOP + drawn * height + 10)
     of = f"the first {drawn} of {len(names):,} queries" if drawn < len(names) else f"{drawn} queries"
-    canvas.heading(
-        figure, "What was found", f"{of}, nearest first, with distances.  Green: the label of the query.  Red: another."
+    sheet.heading(
+        "What was found", f"{of}, nearest first, with distances.  Green: the label of the query.  Red: another."
     )
     for place, (name, hits) in enumerate(zip(names[:MOST], found[:MOST], strict=True)):
         colors = [_color(None if labels is None else labels[place], hit.label) for hit in hits]
         if image_of:
-            _draw_tiles(axes, _TOP + place * height, name, hits, colors, image_of)
+            _draw_tiles(sheet, _TOP + place * height, name, hits, colors, image_of)
         else:
-            _draw_lines(axes, _TOP + place * height, name, hits, colors)
-    axes.set(xlim=(0, width), ylim=(_TOP + drawn * height + 10, 0))  # imshow moves them
-    return canvas.save(figure, path)
+            _draw_lines(sheet, _TOP + place * height, name, hits, colors)
+    return sheet.save(path)
 
 
 def _color(label: str | None, other: str | None) -> str:
@@ -63,30 +63,31 @@ def _color(label: str | None, other: str | None) -> str:
     return canvas.RIGHT if label == other else canvas.WRONG
 
 
-def _draw_tiles(axes, y, name, hits, colors, image_of):
-    for line, text in enumerate(canvas.legible_lines(Path(name).name, 22, 3)):
-        canvas.write(axes, 16, y + 22 + 16 * line, text, size=9.5, weight="bold")
-    _draw_image(axes, image_of(name), _NAMES, y, canvas.INK)
-    first = _NAMES + _TILE + _GAP + 24
+def _draw_tiles(sheet, y, name, hits, colors, image_of):
+    for line, text in enumerate(canvas.legible_lines(Path(name).name, 20, 3)):
+        sheet.write(16, y + 22 + 16 * line, text, size=9.5, weight="bold", room=_NAMES - 24)
+    _draw_image(sheet, image_of(name), _NAMES, y, canvas.INK)
+    first = _NAMES + TILE + _GAP + 24
     if not hits:
-        canvas.write(axes, first, y + _TILE / 2, "no match", color=canvas.GRAY)
+        sheet.write(first, y + TILE / 2, "no match", color=canvas.GRAY)
     for rank, (hit, color) in enumerate(zip(hits, colors, strict=True)):
-        x = first + rank * (_TILE + _GAP)
-        _draw_image(axes, image_of(hit.id), x, y, color)
+        x = first + rank * (TILE + _GAP)
+        _draw_image(sheet, image_of(hit.id), x, y, color)
         for line, text in enumerate((f"{hit.distance:.3f}", hit.label or Path(hit.id).name)):
-            at = y + _TILE + 10 + 12 * line
-            canvas.write(axes, x + _TILE / 2, at, canvas.legible(text, 16), size=8, ha="center", color=color)
+            at = x + TILE / 2, y + TILE + 10 + 12 * line
+            sheet.write(*at, text, size=8, ha="center", color=color, room=TILE + _GAP - 2)
 
 
-def _draw_image(axes, image, x, y, color):
+def _draw_image(sheet, image, x, y, color):
     missing = np.full((1, 1, 3), 230, np.uint8)
-    draw_tile(axes, missing if image is None else image, x, y, color)
+    draw_tile(sheet, missing if image is None else image, x, y, color)
 
 
-def _draw_lines(axes, y, name, hits, colors):
-    canvas.write(axes, 16, y + 11, canvas.legible(name if hits else f"{name}  no match", 110), size=9, weight="bold")
+def _draw_lines(sheet, y, name, hits, colors):
+    title = name if hits else f"{name}  no match"
+    sheet.write(16, y + 11, title, size=9, weight="bold", room=_WIDTH - 32)
     for line, (hit, color) in enumerate(zip(hits, colors, strict=True)):
         at = y + 11 + (1 + line) * _LINE
-        canvas.write(axes, 24, at, f"{hit.distance:.4f}", size=8, color=color)
-        canvas.write(axes, 84, at, canvas.legible(hit.id, 100), size=8)
-        canvas.write(axes, _WIDTH - 16, at, canvas.legible(hit.label or "", 24), size=8, color=color, ha="right")
+        sheet.write(24, at, f"{hit.distance:.4f}", size=8, color=color)
+        sheet.write(84, at, hit.id, size=8, room=_WIDTH - 100 - _LABEL)
+        sheet.write(_WIDTH - 16, at, hit.label or "", size=8, color=color, ha="right", room=_LABEL - 10)

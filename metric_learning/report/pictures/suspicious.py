@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from metric_learning.report.pictures import canvas
+from metric_learning.report.pictures.sheet import Sheet
 from metric_learning.types import Items
 
 _TILE, _GAP, _CAPTION, _TOP = 80, 8, 34, 116  # pixels
 _ITEM, _GIVEN, _PROPOSED = 250, 380, 680  # left sides
 _OWN = 3
-_CARD, _LINE = 60, 17
+_CARD, _LINE, _WIDTH = 60, 17, 1160
 
 
 def draw_suspicious(
@@ -37,18 +38,17 @@ def draw_suspicious(
     shown = found[:most]
     is_image = len(items.inputs.shape) == 4
     step = _TILE + _CAPTION if is_image else _CARD
-    figure, axes = canvas.blank_page(1160, height := _TOP + step * max(1, len(shown)) + 10)
+    sheet = Sheet(_WIDTH, _TOP + step * max(1, len(shown)) + 10)
     said = f"{len(found):,} items" if len(found) != 1 else "1 item"
-    canvas.heading(
-        figure, title, f"{said} whose neighbors agree on one other class; the {len(shown)} surest, with their agreement"
+    sheet.heading(
+        title, f"{said} whose neighbors agree on one other class; the {len(shown)} surest, with their agreement"
     )
     for x, words in ((_ITEM, "item"), (_GIVEN, "others of its label"), (_PROPOSED, "nearest of the proposed label")):
-        canvas.write(axes, x, _TOP - 16, words, color=canvas.GRAY)
+        sheet.write(x, _TOP - 16, words, color=canvas.GRAY)
     for place, suspicion in enumerate(shown):
         draw = _draw_images if is_image else _draw_words
-        draw(axes, _TOP + step * place, items, suspicion, class_names)
-    axes.set(xlim=(0, 1160), ylim=(height, 0))  # imshow moves them
-    return canvas.save(figure, path)
+        draw(sheet, _TOP + step * place, items, suspicion, class_names)
+    return sheet.save(path)
 
 
 def others_of_its_label(labels: np.ndarray, row: int, given: int, most: int = _OWN) -> list[int]:
@@ -57,30 +57,30 @@ def others_of_its_label(labels: np.ndarray, row: int, given: int, most: int = _O
     return rows[rows != row][:most].tolist()
 
 
-def _draw_images(axes, y, items, suspicion, class_names):
+def _draw_images(sheet, y, items, suspicion, class_names):
     own = others_of_its_label(items.labels, suspicion.row, suspicion.given)
     rows = [suspicion.row, *own, *suspicion.neighbors]
     lefts = [_ITEM, *(_GIVEN + (_TILE + _GAP) * i for i in range(len(own)))]
     lefts += [_PROPOSED + (_TILE + _GAP) * i for i in range(len(suspicion.neighbors))]
     for x, image in zip(lefts, items.inputs[rows], strict=True):
-        extent = (x, x + _TILE, y + _TILE, y)
-        axes.imshow(canvas.tile(image, _TILE), extent=extent, aspect="auto", interpolation="nearest")
+        sheet.put(canvas.tile(image, _TILE), x, y)
     for line, text in enumerate(canvas.legible_lines(items.captions[suspicion.row], 28, 3)):
-        canvas.write(axes, 16, y + 16 + 16 * line, text, size=9.5, weight="bold")
-    canvas.write(axes, 16, y + _TILE - 10, f"agreement {suspicion.agreement:.2f}", size=9, color=canvas.GRAY)
-    given, proposed = (canvas.legible(class_names[label], 44) for label in (suspicion.given, suspicion.proposed))
-    canvas.write(axes, _GIVEN, y + _TILE + 10, given, size=9, color=canvas.WRONG)
-    canvas.write(axes, _PROPOSED, y + _TILE + 10, f"{proposed}?", size=9, color=canvas.BLUE)
+        sheet.write(16, y + 16 + 16 * line, text, size=9.5, weight="bold", room=_ITEM - 24)
+    sheet.write(16, y + _TILE - 10, f"agreement {suspicion.agreement:.2f}", size=9, color=canvas.GRAY)
+    given, proposed = (class_names[label] for label in (suspicion.given, suspicion.proposed))
+    sheet.write(_GIVEN, y + _TILE + 12, given, size=9, color=canvas.WRONG, room=_PROPOSED - _GIVEN - 12)
+    sheet.write(_PROPOSED, y + _TILE + 12, f"{proposed}?", size=9, color=canvas.BLUE, room=_WIDTH - _PROPOSED - 16)
 
 
-def _draw_words(axes, y, items, suspicion, class_names):
-    canvas.write(axes, 16, y + 10, canvas.legible(items.captions[suspicion.row], 120), size=10, weight="bold")
-    canvas.write(axes, 1040, y + 10, f"agreement {suspicion.agreement:.2f}", size=9, color=canvas.GRAY)
+def _draw_words(sheet, y, items, suspicion, class_names):
+    agreement = f"agreement {suspicion.agreement:.2f}"
+    sheet.write(16, y + 10, items.captions[suspicion.row], weight="bold", room=_WIDTH - 180)
+    sheet.write(_WIDTH - 16, y + 10, agreement, size=9, color=canvas.GRAY, ha="right")
     own = others_of_its_label(items.labels, suspicion.row, suspicion.given)
     for line, (label, rows, color, mark) in enumerate(
         ((suspicion.given, own, canvas.WRONG, ""), (suspicion.proposed, suspicion.neighbors, canvas.BLUE, "?"))
     ):
         at = y + 10 + _LINE * (line + 1)
-        canvas.write(axes, 30, at, canvas.legible(f"{class_names[label]}{mark}", 30), size=9, color=color)
-        near = " | ".join(canvas.legible(items.captions[row], 40) for row in rows)
-        canvas.write(axes, _ITEM, at, canvas.legible(near, 130), size=9)
+        sheet.write(30, at, f"{class_names[label]}{mark}", size=9, color=color, room=_ITEM - 40)
+        near = " | ".join(canvas.legible(items.captions[row], 60) for row in rows)
+        sheet.write(_ITEM, at, near, size=9, room=_WIDTH - _ITEM - 16)
