@@ -69,7 +69,7 @@ def page(browser, address):
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("request", lambda request: wrong.append(request.url))
     opened.goto(address)
-    opened.wait_for_selector("html[data-ready]")
+    opened.wait_for_selector("html[data-drawn]")
     yield opened
     assert [each for each in wrong if each != address and not each.startswith("data:")] == []
     assert opened.title() == "a test"

@@ -132,12 +132,32 @@
 
   for (const table of document.querySelectorAll("table.sortable")) sortable(table);
   for (const input of document.querySelectorAll("input.filter")) filtered(input);
-  (async () => {
-    for (const chart of document.querySelectorAll(".chart")) {  // one by one: the first is seen first
-      const view = await draw(chart);
-      const map = chart.closest(".map");
-      if (map) move(map, view);
+
+  // The page can be read and used before its charts are there: those that are seen are drawn first, all others while
+  // nothing else is to be done, so that they are on paper too.
+  const waiting = new Set(document.querySelectorAll(".chart"));
+  const say = (what) => { document.documentElement.dataset[what] = Math.round(performance.now()); };
+  const idle = () => new Promise((go) => (window.requestIdleCallback || setTimeout)(go));
+  async function drawNow(chart) {
+    if (!waiting.delete(chart)) return;
+    const view = await draw(chart);
+    const map = chart.closest(".map");
+    if (map) move(map, view);
+  }
+  async function drawAll() {
+    const library = document.createElement("script");
+    library.textContent = document.getElementById("library").textContent;
+    document.head.append(library);
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) drawNow(entry.target);
+    });
+    for (const chart of waiting) seen.observe(chart);
+    while (waiting.size) {
+      await idle();
+      for (const chart of waiting) { await drawNow(chart); break; }
     }
-    document.documentElement.dataset.ready = Math.round(performance.now());
-  })();
+    say("drawn");
+  }
+  say("ready");
+  requestAnimationFrame(() => setTimeout(drawAll));
 })();
