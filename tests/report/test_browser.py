@@ -63,6 +63,7 @@ def address(request, tmp_path_factory):
 def page(browser, address):
     """Opened and drawn; fails at its end if something was asked of a network or said on the console."""
     context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)
     opened = context.new_page()
     wrong = []
     opened.on("console", lambda message: wrong.append(message.text))
@@ -82,6 +83,21 @@ def test_all_charts_are_drawn(page):
     for place in range(charts):
         assert page.locator(".chart svg").nth(place).bounding_box()["width"] > 200
     assert page.locator(".chart svg .mark-symbol path").count() > 10  # the chosen point, dots of validation, of scores
+
+
+def test_what_is_seen_is_drawn_though_the_browser_is_never_idle(browser, address):
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)
+    opened = context.new_page()
+    opened.add_init_script("window.requestIdleCallback = () => {}")
+    opened.goto(address)
+    opened.wait_for_selector("html[data-ready]")
+    opened.wait_for_selector("#scores .chart svg")
+    assert opened.locator("#training .chart svg").count() == 0
+    opened.locator("#training").scroll_into_view_if_needed()
+    opened.wait_for_selector("#training .chart svg")
+    assert opened.get_attribute("html", "data-drawn") is None
+    context.close()
 
 
 def test_the_table_is_sorted_and_filtered(page):

@@ -54,18 +54,18 @@ def confusions_section(judged: Judged, pairs: int = _PAIRS) -> Section:
     """
     pictures = Pictures(80, _ROOM)
     confusions = confused_pairs(judged)
-    shown = [
+    cards = [
         {
-            "names": [judged.class_name(label) for label in each.classes],
-            "count": len(each.rows),
-            "share": each.share,
+            "classes": [judged.class_name(label) for label in each.classes],
+            "between": "and",
+            "note": f"{_count(len(each.rows))}, {each.share:.0%} of those of both classes",
             "examples": [_example(judged, row, pictures) for row in each.rows[:_EXAMPLES].tolist()],
         }
         for each in confusions[:pairs]
     ]
     html = render(
         "confusions.html",
-        pairs=shown,
+        cards=cards,
         all_pairs=len(confusions),
         wrong=sum(len(each.rows) for each in confusions),
         queries=len(judged.precision),
@@ -78,7 +78,11 @@ def confusions_section(judged: Judged, pairs: int = _PAIRS) -> Section:
 def _example(judged, row, pictures):
     neighbors = judged.evaluation.neighbors
     return {
-        "query": judged.query(row, pictures, 120),
-        "found": judged.found(int(neighbors.indices[row, 0]), pictures, 120),
-        "distance": float(neighbors.distances[row, 0]),
+        "item": judged.query(row, pictures, 120),
+        "relation": f"found at {neighbors.distances[row, 0]:.3f}",
+        "others": [judged.found(int(neighbors.indices[row, 0]), pictures, 120)],
     }
+
+
+def _count(queries):
+    return "1 query" if queries == 1 else f"{queries:,} queries"

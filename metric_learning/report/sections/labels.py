@@ -27,23 +27,28 @@ def labels_section(
 
     def show(row):
         picture = pictures.of(items.inputs[[row]][0]) if has_pictures else ""
-        name = class_names[items.labels[row]]
-        return ShownItem(picture, shortened(items.captions[row], 120), shortened(name, 60))
+        return ShownItem(picture, shortened(items.captions[row], 120), name(items.labels[row]))
 
-    rows = [
-        {
-            "item": show(each.row),
-            "given": shortened(class_names[each.given], 60),
-            "proposed": shortened(class_names[each.proposed], 60),
-            "agreement": each.agreement,
-            "own": [show(row) for row in others_of_its_label(items.labels, each.row, each.given)],
-            "near": [show(row) for row in each.neighbors[:_NEAR]],
+    def name(label):
+        return shortened(class_names[label], 60)
+
+    def card(suspicion):
+        item = show(suspicion.row)
+        own = others_of_its_label(items.labels, suspicion.row, suspicion.given)
+        compared = {"is labeled": own, "is near to": suspicion.neighbors[:_NEAR]}
+        return {
+            "classes": [name(suspicion.given), f"{name(suspicion.proposed)}?"],
+            "between": "or",
+            "note": f"{item.caption}; agreement {suspicion.agreement:.2f}",
+            "examples": [
+                {"item": item, "relation": words, "others": [show(row) for row in rows]}
+                for words, rows in compared.items()
+            ],
         }
-        for each in found[:shown]
-    ]
+
     html = render(
         "labels.html",
-        rows=rows,
+        cards=[card(each) for each in found[:shown]],
         count=len(found),
         items=len(items.labels),
         has_pictures=has_pictures,
