@@ -62,9 +62,12 @@ def block(path: str, heading: str, level: int) -> str:
 
 
 def first_line(package: griffe.Module, path: str) -> str:
-    """The first sentence of a docstring, as a cell of a table."""
+    """The first sentence of a docstring, as a cell of a table; of one that ends in a formula what is before it."""
     text = package[path.removeprefix(f"{package.path}.")].docstring.value
-    return re.split(r"\n\n|(?<=\.)\s", text, maxsplit=1)[0].replace("\n", " ").replace("|", "\\|")
+    sentence = re.split(r"\n\n|(?<=\.)\s", text, maxsplit=1)[0].replace("\n", " ").replace("|", "\\|")
+    if not sentence.endswith("."):
+        sentence = (sentence[:-1] if sentence.endswith(":") else sentence.rpartition(": ")[0] or sentence) + "."
+    return sentence
 
 
 def page_of(path: str) -> str:

@@ -52,6 +52,13 @@ def test_every_export_is_shown(site):
 
 
 @pytest.mark.slow
+def test_tables_tell_in_whole_sentences_what_there_is(site):
+    for name in PAGES:
+        cells = re.findall(r"<tr>\s*<td>.*?</td>\s*<td>(.*?)</td>", read(site, name).partition("</table>")[0], re.S)
+        assert cells and not [cell for cell in cells if not cell.strip().endswith(".")], name
+
+
+@pytest.mark.slow
 def test_sections_of_docstrings_are_no_plain_text(site):
     text = read(site, "metric_learning.losses")
     triplet = text.partition('id="metric_learning.losses.triplet.Triplet"')[2][:20000]
