@@ -16,6 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 CONF = pathlib.Path(__file__).parent.with_name("conf")
 KNOWN_ERRORS = (ValueError, ArithmeticError, OSError, hydra.errors.HydraException, OmegaConfBaseException)
+# What settings are called by others -> here.
+ELSEWHERE = {
+    "lr": "optimizer.learning_rate",
+    "epochs": "steps",
+    "batch_size": "batch.classes or batch.samples",
+}
 # What else must be installed for an option that a Hydra plugin brings.
 PLUGINS = {"optuna": '-c constraints.txt -e ".[sweep]"', "submitit_slurm": "hydra-submitit-launcher"}
 
@@ -96,7 +102,18 @@ def choices_beside(key: str) -> str:
     if not OmegaConf.is_dict(settings):
         return f"neither is {parent}"
     names = ", ".join(str(name) for name in settings if name != "_target_")
-    return f"{parent} has {names}" if parent else f"there are {names}"
+    if not names and (CONF / parent).is_dir():
+        others = ", ".join(sorted(path.stem for path in (CONF / parent).glob("*.yaml")))
+        return f"this {parent} has none; choose one with it by {parent}=, of {others}"
+    meant = "" if parent else meant_by(key, cfg)
+    return f"{parent} has {names}" if parent else f"{meant}there are {names}"
+
+
+def meant_by(key: str, cfg: DictConfig) -> str:
+    """What a setting is called here that other programs call otherwise, or that has this name below another."""
+    below = [f"{group}.{key}" for group, settings in cfg.items() if OmegaConf.is_dict(settings) and key in settings]
+    meant = ELSEWHERE.get(key) or " or ".join(below)
+    return f"did you mean {meant}? " if meant else ""
 
 
 def shipped(overrides: list[str]) -> DictConfig:

@@ -1,5 +1,7 @@
 """What is left of a run that never began, and how a sweep ends."""
 
+import re
+
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -115,3 +117,17 @@ def test_a_setting_that_must_be_given_is_named():
     with pytest.raises(MissingMandatoryValue) as raised:
         OmegaConf.create({"data": {"root": "???"}}).data.root  # noqa: B018
     assert answers.answer(raised.value) == "data.root must be given, as data.root=VALUE"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lr=0.1", "did you mean optimizer.learning_rate. there are seed, steps, .*"),
+        ("margin=0.1", "did you mean loss.margin. there are seed, .*"),
+        ("data.root=DIR", "this data has none; choose one with it by data=, of .*, image_folder, .*"),
+        ("nonsense=1", "there are seed, .*"),
+    ],
+)
+def test_who_misses_a_setting_is_told_where_it_is(monkeypatch, word, message):
+    monkeypatch.setattr("sys.argv", ["train.py", word])
+    assert re.fullmatch(message, answers.choices_beside(word.partition("=")[0]))
