@@ -183,9 +183,9 @@ class Encoder:
             return ids_of(items, self.vocabulary)
         return features_of(items, self.input_shape[0])
 
-    def embed_inputs(self, inputs: Any, *, batch_size: int = 1024, memory: float = 1.0) -> np.ndarray:
+    def embed_inputs(self, inputs: Any, *, batch_size: int = 1024, progress: bool = True) -> np.ndarray:
         """Embeddings of the inputs of a `Split`, which are in the form that the model takes; see `embed`."""
-        return embed(self.model, inputs, batch_size, progress=True, memory=memory)
+        return embed(self.model, inputs, batch_size, progress=progress)
 
     def distances(self, first: Any, second: Any) -> np.ndarray:
         """[n, m] float32, how far items are apart; see `embed` for what they may be, or give embeddings [n, D]."""

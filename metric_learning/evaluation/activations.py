@@ -1,6 +1,7 @@
 """How much memory the rows of a batch take on their way through a graph, read off the graph."""
 
 import math
+import weakref
 
 import tensorflow as tf
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 _AT_ONCE = 2.0
 # Batches of inputs around: read ahead, and copied to a tensor.
 _INPUTS = 5
+_peaks: weakref.WeakKeyDictionary[tf.Graph, int] = weakref.WeakKeyDictionary()  # of graphs that were read already
 
 
 def rows_within(memory: float, graph: tf.Graph, item_bytes: int) -> int:
@@ -32,6 +34,12 @@ def peak_bytes(graph: tf.Graph) -> int:
 
     A tensor is held from the operation that makes it to the last one that uses it.
     """
+    if graph not in _peaks:
+        _peaks[graph] = _peak_bytes(graph)
+    return _peaks[graph]
+
+
+def _peak_bytes(graph):
     operations = graph.get_operations()
     last_use = {tensor.ref(): i for i, operation in enumerate(operations) for tensor in operation.inputs}
     last_use |= {tensor.ref(): len(operations) for tensor in graph.outputs}

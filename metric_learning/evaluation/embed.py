@@ -52,11 +52,11 @@ def embed(
     batch_size = min(batch_size, count, rows_within(1e9 * memory, forward.graph, item.nbytes))
 
     def read(start):
-        return np.asarray(inputs[start : start + batch_size])
+        return item if count == 1 else np.asarray(inputs[start : start + batch_size])
 
     starts = range(0, count, batch_size)
     batches: Iterable[np.ndarray] = map(read, starts)
-    if not isinstance(inputs, np.ndarray):
+    if not isinstance(inputs, np.ndarray) and len(starts) > 1:
         batches = read_ahead(lambda i: read(starts[i]), len(starts))
     embeddings: Any = None  # an array, once the first batch says how wide
     every = 0.5 if sys.stderr.isatty() else 10.0
