@@ -11,7 +11,11 @@ request may ask for: body=16 (MB), pixels=50 (millions), items=256, characters=1
 requests=128 (at the same time).
 """
 
+import os
 import sys
+
+# Before anything searches: threads that wait for each other must not keep the processor from those who read and answer.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import metric_learning
 from metric_learning.command_line import start_script, words_of

@@ -5,12 +5,11 @@ import contextlib
 import functools
 import json
 import math
-import os
-from collections.abc import AsyncIterator, Collection
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import StarletteHTTPException
 from fastapi_offline import FastAPIOffline
@@ -18,7 +17,7 @@ from fastapi_offline import FastAPIOffline
 from metric_learning.encoder import Encoder
 from metric_learning.index import Index
 from metric_learning.serving.batching import Batcher, Full
-from metric_learning.serving.limits import Guard, Limits, Refused
+from metric_learning.serving.limits import App, Guard, Limits, Receive, Refused, Scope, Send
 from metric_learning.serving.pages import add_pages
 from metric_learning.serving.questions import FORM, JSON, Questions
 from metric_learning.serving.service import Answer, Job, Service
@@ -26,6 +25,7 @@ from metric_learning.serving.service import Answer, Job, Service
 BATCH = 64  # items that go through the model together
 WAIT = 0.002  # seconds that the first of them waits for others
 WAITING = 4096  # items that may wait
+THREADS = 2  # batches at the same time: one is read, searched and answered while the other is in the model
 HIT = "{id, distance, label, metadata}"
 GIVES = {
     "embed": "{embeddings: [[number, ...] for each item]}",
@@ -86,7 +86,7 @@ def create_app(
 
     @app.exception_handler(Refused)
     async def refuse(_: Request, error: Refused) -> Response:
-        return in_json({"detail": error.sentence}, error.status)
+        return refusal(error)
 
     @app.exception_handler(StarletteHTTPException)
     async def refuse_path(request: Request, error: StarletteHTTPException) -> Response:
@@ -100,9 +100,35 @@ def create_app(
 
     @app.exception_handler(Exception)
     async def fail(_: Request, __: Exception) -> Response:
-        return in_json({"detail": "something went wrong here; the server's own output says what"}, 500)
+        return failure()
 
-    return Guard(app, limits, names)
+    return Guard(Shortcut(app, {f"/{name}": getattr(api, name) for name in GIVES}), limits, names)
+
+
+class Shortcut:
+    """Gives some requests straight to what answers them, past what FastAPI does for them, which is half of the work.
+
+    Args:
+        app: for all other requests; it describes these, too.
+        posted: path -> what answers a POST to it.
+    """
+
+    def __init__(self, app: App, posted: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> None:
+        self.app = app
+        self.posted = posted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self.posted.get(scope.get("path", "")) if scope.get("method") == "POST" else None
+        if answer is None:
+            return await self.app(scope, receive, send)
+        try:
+            response = await answer(Request(scope, receive))
+        except Refused as error:
+            response = refusal(error)
+        except Exception:
+            await failure()(scope, receive, send)
+            raise  # which the server writes into its log
+        await response(scope, receive, send)
 
 
 class Api:
@@ -117,24 +143,25 @@ class Api:
         self.encoder, self.index = service.encoder, service.index
         self.limits = limits
         self.questions = Questions(service.encoder, limits)
-        self._inputs_of, self._warm_up = service.inputs_of, service.warm_up
-        self._batcher: Batcher[Job, Answer] = Batcher(service.answer, most=BATCH, wait=WAIT, waiting=WAITING)
-        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reader")
+        self._service = service
+        self._batcher: Batcher[Job, Answer] = Batcher(
+            service.answer, most=BATCH, wait=WAIT, waiting=WAITING, threads=THREADS
+        )
         self._thumbnail = functools.lru_cache(maxsize=1024)(service.thumbnail)
 
     @contextlib.asynccontextmanager
     async def working(self, _: FastAPI) -> AsyncIterator[None]:
         """From before the first request to after the last one."""
-        self._warm_up(BATCH)
+        self._service.warm_up(BATCH)
         async with self._batcher:
             yield
-        self._readers.shutdown(cancel_futures=True)
+        self._service.close()
 
     async def embed(self, request: Request) -> Response:
         """Embeddings of items."""
         asked = await self.questions.read(request, "embed")
         answer = await self._answer(asked.items)
-        return in_json({"embeddings": answer.embeddings.tolist()})
+        return in_json({"embeddings": answer.embeddings})
 
     async def search(self, request: Request) -> Response:
         """The k nearest items of the index for each item, nearest first; within the threshold it is a match."""
@@ -177,7 +204,7 @@ class Api:
         ids = request.query_params.getlist("id")
         if len(ids) != 1 or self.index is None or ids[0] not in self.index:
             raise Refused(404, "the index has no such item; expected /thumbnail?id=... of one")
-        png = await asyncio.get_running_loop().run_in_executor(self._readers, self._thumbnail, ids[0])
+        png = await asyncio.to_thread(self._thumbnail, ids[0])
         return Response(png, 200 if png else 204, {"cache-control": "private, max-age=3600"}, "image/png")
 
     def _index_to_search(self):
@@ -189,20 +216,27 @@ class Api:
 
     async def _answer(self, items, k=None):
         try:
-            inputs = await asyncio.get_running_loop().run_in_executor(self._readers, self._inputs_of, items)
-            return await self._batcher(Job(inputs, k), len(inputs))
+            return await self._batcher(Job(items, k), len(items))
         except ValueError as error:  # of the input: an item that cannot be read, an embedding without a direction
             raise Refused(422, str(error)) from error
         except Full as error:
             raise Refused(503, str(error)) from None
 
 
+def refusal(error: Refused) -> Response:
+    return in_json({"detail": error.sentence}, error.status)
+
+
+def failure() -> Response:
+    return in_json({"detail": "something went wrong here; the server's own output says what"}, 500)
+
+
 def in_json(answer: Any, status: int = 200, headers: Any = None) -> Response:
-    """Plain data as a response; numbers that JSON has not, as metadata may hold them, become null."""
+    """Plain data and arrays as a response; numbers that JSON has not, as metadata may hold them, become null."""
     try:
-        text = json.dumps(answer, allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(answer), allow_nan=False)
+        text = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # as of numbers beyond 64 bits, and names of files that are not UTF-8
+        text = json.dumps(_finite(answer), allow_nan=False).encode()
     return Response(text, status, headers, JSON)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -25,44 +28,55 @@ class _Waiting(NamedTuple):
 
 
 class Batcher(Generic[Job, Answer]):
-    """Gathers jobs and does them in one thread, batch after batch, each in the order in which its jobs came.
+    """Gathers jobs and does them in a few threads, a batch in each, which has its jobs in the order in which they came.
 
-    A batch begins when it is full, or when its first job has waited long enough and the batch before it is done for as
-    long: those who have just been answered ask again, and half of them would else be in every other batch. Use it as an
-    asynchronous context manager.
+    What is here, waiting or at work, is shared out among the threads: a batch begins when its share is waiting, and
+    takes no more, so that one alone is done at once, and while some are in the model others are read and answered. With
+    less than its share it begins once its first job has waited long enough and the batch that was done last is done for
+    as long, as those who have just been answered ask again. Use it as an asynchronous context manager.
 
     Args:
-        work: function of jobs to as many answers, called in a thread of its own, once at a time. If it raises, the jobs
-            are done again each alone, so that what is wrong with one is said of that one.
+        work: function of jobs to as many answers, of which each may be an exception, that is raised for this job. If
+            `work` itself raises, the jobs are done again each alone, so that it is said of the one that is wrong.
         most: items of a batch; a job of more has one to itself.
-        wait: seconds that the first job of a batch waits for others; after a batch that took long a tenth of that, if
-            it is more.
+        wait: seconds that the first job of a batch waits for others.
         waiting: items that may wait.
+        threads: batches at work at the same time.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Job]], Sequence[Answer]], *, most: int, wait: float, waiting: int
+        self,
+        work: Callable[[Sequence[Job]], Sequence[Answer | Exception]],
+        *,
+        most: int,
+        wait: float,
+        waiting: int,
+        threads: int = 1,
     ) -> None:
         self._work = work
         self._most = most
         self._wait = wait
         self._waiting = waiting
+        self._threads = threads
         self._queue: deque[_Waiting] = deque()
-        self._items = 0
-        self._arrived, self._full = asyncio.Event(), asyncio.Event()
+        self._items = 0  # that wait
+        self._at_work = 0
+        self._done = 0.0  # when the last batch was, by the clock of the loop
+        self._arrived, self._enough = asyncio.Event(), asyncio.Event()
+        self._gathering = asyncio.Lock()
 
     async def __aenter__(self) -> Batcher[Job, Answer]:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-        self._running = asyncio.create_task(self._run())
+        self._pool = ThreadPoolExecutor(self._threads, "batch", initializer=share_cores, initargs=(self._threads,))
+        self._running = [asyncio.create_task(self._run()) for _ in range(self._threads)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._running
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         for waiting in self._queue:
             waiting.answer.cancel()
-        self._thread.shutdown()
+        self._pool.shutdown()
 
     async def __call__(self, job: Job, size: int = 1) -> Answer:
         """The answer to a job of `size` items.
@@ -78,30 +92,28 @@ class Batcher(Generic[Job, Answer]):
         self._count(size)
         return await waiting.answer
 
-    def _count(self, size):
-        self._items += size
-        for event, happened in ((self._arrived, bool(self._queue)), (self._full, self._items >= self._most)):
+    def _count(self, waiting, at_work=0):
+        self._items += waiting
+        self._at_work += at_work
+        for event, happened in ((self._arrived, bool(self._queue)), (self._enough, self._items >= self._share())):
             if happened:
                 event.set()
             else:
                 event.clear()
 
+    def _share(self):
+        """How many items a batch should have."""
+        return min(self._most, -(-(self._items + self._at_work) // self._threads))
+
     async def _run(self):
         loop = asyncio.get_running_loop()
-        took, done = 0.0, loop.time()
         while True:
-            await self._arrived.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(max(self._queue[0].since, done) + max(self._wait, took / 10)):
-                    await self._full.wait()
-            batch = self._next_batch()
-            if not batch:
-                continue
+            async with self._gathering:  # one thread at a time
+                batch = await self._gather()
             jobs = [waiting.job for waiting in batch]
-            begun = loop.time()
-            answers = await loop.run_in_executor(self._thread, self._answers, jobs)
-            done = loop.time()
-            took = done - begun
+            answers = await loop.run_in_executor(self._pool, self._answers, jobs)
+            self._done = loop.time()
+            self._count(0, -sum(waiting.size for waiting in batch))
             for waiting, answer in zip(batch, answers, strict=True):
                 if waiting.answer.done():
                     continue  # nobody waits for it any more
@@ -110,13 +122,26 @@ class Batcher(Generic[Job, Answer]):
                 else:
                     waiting.answer.set_result(answer)
 
+    async def _gather(self):
+        batch: list[_Waiting] = []
+        while not batch:
+            await self._arrived.wait()
+            if not self._enough.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(max(self._queue[0].since, self._done) + self._wait):
+                        await self._enough.wait()
+            batch = self._next_batch()
+        return batch
+
     def _next_batch(self):
         batch: list[_Waiting] = []
-        items = 0
-        while self._queue and (not batch or items + self._queue[0].size <= self._most):
+        share, items = self._share(), 0
+        while self._queue and (not batch or items + self._queue[0].size <= share):
             waiting = self._queue.popleft()
-            self._count(-waiting.size)
-            if not waiting.answer.done():
+            if waiting.answer.done():
+                self._count(-waiting.size)
+            else:
+                self._count(-waiting.size, waiting.size)
                 batch.append(waiting)
                 items += waiting.size
         return batch
@@ -126,3 +151,8 @@ class Batcher(Generic[Job, Answer]):
             return self._work(jobs)
         except Exception as error:
             return [error] if len(jobs) == 1 else [answer for job in jobs for answer in self._answers([job])]
+
+
+def share_cores(threads: int) -> None:
+    """Has this thread, one of so many, search on its share of the cores: by itself it would wait for all of them."""
+    threadpool_limits(max(1, (os.cpu_count() or 1) // threads), user_api="openmp")

@@ -57,8 +57,9 @@ class Questions:
         Raises:
             Refused: 400, 415 or 422, with what is wrong with it.
         """
-        if request.url.query:
-            raise Refused(422, f"settings stand in the body; got ?{request.url.query[:80]}")
+        query = request.scope["query_string"].decode("latin-1")
+        if query:
+            raise Refused(422, f"settings stand in the body; got ?{query[:80]}")
         model = self.bodies[what]
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:

@@ -1,9 +1,11 @@
-"""An encoder and its index, asked by many at once: items are read in any thread, batches are answered in one."""
+"""An encoder and its index, asked by many at once: what requests ask is read, embedded and searched together."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
 # What people send; not all that Pillow reads, as some of that calls other programs.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 THUMBNAIL = 128  # pixels
+AT_ONCE = 100_000  # bytes of files that are decoded sooner than threads are told to
 
 
 class Job(NamedTuple):
-    """Inputs [n, *input_shape] to be embedded, and if k is not None to be searched with."""
+    """The items of a request, to be embedded, and if k is not None to be searched with."""
 
-    inputs: np.ndarray
+    items: Sequence[Any]
     k: int | None = None
 
 
@@ -52,6 +55,11 @@ class Service:
         self.index = index
         self.limits = limits
         self.root = Path(root)
+        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reader")
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self._readers.shutdown(cancel_futures=True)
 
     def warm_up(self, most: int) -> None:
         """Does once what takes longer the first time: batches of up to `most` items, and a search."""
@@ -59,7 +67,7 @@ class Service:
         some["features"] = [0.0] * self.encoder.input_shape[0] if self.encoder.kind == "features" else None
         one = np.asarray(self.encoder.inputs_of([some[self.encoder.kind]], {}))
         for size in sorted({padded_size(rows) for rows in range(1, most + 1)}):
-            self.encoder.embed_inputs(np.repeat(one, size, axis=0))
+            self._embed(np.repeat(one, size, axis=0))
         if self.index is not None and len(self.index):
             self.index.search(self.index.rows[np.arange(1)], 1)
 
@@ -78,27 +86,50 @@ class Service:
             raise ValueError(f"item {number} cannot be read as an image: {problem}")
         return inputs
 
-    def answer(self, jobs: Sequence[Job]) -> list[Answer]:
-        """Answers in the order of the jobs, through the model together.
+    def answer(self, jobs: Sequence[Job]) -> list[Answer | Exception]:
+        """Answers in the order of the jobs, of which those that can be read go through the model together.
+
+        Returns:
+            For each job its answer, or a ValueError that says which item cannot be read.
 
         Raises:
             ValueError: an embedding that is not finite, or that the index refuses.
         """
-        rows = self._embed(np.concatenate([job.inputs for job in jobs]))
-        parts = np.split(rows, np.cumsum([len(job.inputs) for job in jobs])[:-1])
-        answers = [Answer(part, []) for part in parts]
-        for k in {job.k for job in jobs if job.k is not None}:
-            chosen = [i for i, job in enumerate(jobs) if job.k == k]
-            hits = iter(cast(Index, self.index).search(np.concatenate([parts[i] for i in chosen]), k))
+        answers: list[Any] = self._read(jobs)
+        readable = [i for i, inputs in enumerate(answers) if not isinstance(inputs, Exception)]
+        if not readable:
+            return answers
+        rows = self._embed(np.concatenate([answers[i] for i in readable]))
+        parts = np.split(rows, np.cumsum([len(answers[i]) for i in readable])[:-1])
+        for i, part in zip(readable, parts, strict=True):
+            answers[i] = Answer(part, [])
+        for k in {jobs[i].k for i in readable} - {None}:
+            chosen = [i for i in readable if jobs[i].k == k]
+            queries = np.concatenate([answers[i].embeddings for i in chosen])
+            hits = iter(cast(Index, self.index).search(queries, cast(int, k)))
             for i in chosen:
-                answers[i] = Answer(parts[i], [next(hits) for _ in parts[i]])
+                answers[i] = answers[i]._replace(hits=[next(hits) for _ in answers[i].embeddings])
         return answers
+
+    def _read(self, jobs: Sequence[Job]) -> list[Any]:
+        """The inputs of each job or a ValueError; of large images in threads, which small ones are not worth."""
+
+        def read(job: Job) -> np.ndarray | Exception:
+            try:
+                return self.inputs_of(job.items)
+            except ValueError as error:
+                return error
+
+        images = self.encoder.kind == "images"
+        if images and sum(len(item) for job in jobs for item in job.items) > AT_ONCE:
+            return list(self._readers.map(read, jobs))
+        return list(map(read, jobs))
 
     def _embed(self, inputs: np.ndarray) -> np.ndarray:
         """Through the model in one of a few sizes: what it sets up for a shape is then there."""
         more = padded_size(len(inputs)) - len(inputs)
         padded = np.concatenate([inputs, np.repeat(inputs[-1:], more, axis=0)])
-        rows = self.encoder.embed_inputs(padded)[: len(inputs)]
+        rows = self.encoder.embed_inputs(padded, progress=False)[: len(inputs)]
         wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(wrong):
             raise ValueError(f"the embedding of item {wrong[0]} is not finite, so nothing can be said of it")

@@ -93,7 +93,7 @@ def test_what_is_wrong_with_one_request_is_no_matter_of_those_beside_it(running,
     encoder = types.SimpleNamespace(
         **{"kind": "features", "input_shape": (3,), "columns": (), "embedding_dim": 3, "distance": "euclidean"},
         inputs_of=lambda items, problems: np.array(items, np.float32),
-        embed_inputs=lambda inputs: np.where(inputs > 100, np.nan, inputs),
+        embed_inputs=lambda inputs, progress: np.where(inputs > 100, np.nan, inputs),
     )
 
     def ask(i):

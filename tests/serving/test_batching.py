@@ -6,6 +6,7 @@ import threading
 import pytest
 
 pytest.importorskip("fastapi")
+from metric_learning.serving import batching
 from metric_learning.serving.batching import Batcher, Full
 
 
@@ -24,6 +25,19 @@ def run(work, ask, **options):
     return asyncio.run(main()), batches
 
 
+@pytest.fixture
+def held():
+    """(work, busy, go on): work that says when it has begun, and ends when it is told to."""
+    busy, go_on = threading.Event(), threading.Event()
+
+    def work(jobs):
+        busy.set()
+        assert go_on.wait(30)
+        return jobs
+
+    return work, busy, go_on
+
+
 def test_each_gets_its_own_answer_and_batches_are_full():
     async def ask(batcher):
         return await asyncio.gather(*(batcher(i) for i in range(11)))
@@ -33,13 +47,8 @@ def test_each_gets_its_own_answer_and_batches_are_full():
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
 
 
-def test_while_one_batch_is_at_work_the_next_one_gathers():
-    busy, go_on = threading.Event(), threading.Event()
-
-    def work(jobs):
-        busy.set()
-        assert go_on.wait(30)
-        return jobs
+def test_while_one_batch_is_at_work_the_next_one_gathers(held):
+    work, busy, go_on = held
 
     async def ask(batcher):
         first = asyncio.create_task(batcher("first"))
@@ -77,13 +86,8 @@ def test_what_is_wrong_with_one_is_said_of_that_one():
     assert isinstance(answers[1], ValueError) and str(answers[1]) == "a bad job"
 
 
-def test_what_nobody_waits_for_any_more_is_not_done():
-    busy, go_on = threading.Event(), threading.Event()
-
-    def work(jobs):
-        busy.set()
-        assert go_on.wait(30)
-        return jobs
+def test_what_nobody_waits_for_any_more_is_not_done(held):
+    work, busy, go_on = held
 
     async def ask(batcher):
         first = asyncio.create_task(batcher("first"))
@@ -105,6 +109,62 @@ def test_more_than_may_wait_is_refused_and_the_rest_is_done():
 
     answers, _ = run(list, ask, waiting=7, most=3)
     assert answers[:2] == [0, 1] and all(isinstance(answer, Full) for answer in answers[2:])
+
+
+def test_an_answer_may_be_an_exception_of_its_own_job():
+    async def ask(batcher):
+        return await asyncio.gather(*map(batcher, [1, 0, 2]), return_exceptions=True)
+
+    answers, batches = run(lambda jobs: [job or ValueError("nothing") for job in jobs], ask)
+    assert answers[::2] == [1, 2] and str(answers[1]) == "nothing" and batches == [[1, 0, 2]]
+
+
+def test_what_is_here_is_shared_out_among_the_threads():
+    """Half of eight goes to either thread, and both are at work at the same time."""
+    together = threading.Barrier(2)
+
+    def work(jobs):
+        together.wait(30)
+        return jobs
+
+    async def ask(batcher):
+        return await asyncio.gather(*map(batcher, range(8)))
+
+    answers, batches = run(work, ask, threads=2, most=64, wait=30.0)
+    assert answers == list(range(8)) and sorted(batches) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def test_one_alone_does_not_wait_for_others():
+    async def ask(batcher):
+        return await asyncio.wait_for(batcher("alone"), 30)
+
+    assert run(list, ask, threads=2, wait=3600.0) == ("alone", [["alone"]])
+
+
+def test_less_than_a_share_begins_once_it_has_waited():
+    release = threading.Event()
+
+    def work(jobs):
+        assert jobs != ["first"] or release.wait(30)
+        return jobs
+
+    async def ask(batcher):
+        first = asyncio.create_task(batcher("first", 3))
+        await asyncio.sleep(0.01)
+        second = await asyncio.wait_for(batcher("second", 1), 30)  # a share is two
+        release.set()
+        return [await first, second]
+
+    assert run(work, ask, threads=2) == (["first", "second"], [["first"], ["second"]])
+
+
+def test_a_thread_searches_on_its_share_of_the_cores(monkeypatch):
+    shared = []
+    monkeypatch.setattr(batching, "threadpool_limits", lambda count, user_api: shared.append((count, user_api)))
+    monkeypatch.setattr(batching.os, "cpu_count", lambda: 8)
+    batching.share_cores(2)
+    batching.share_cores(16)
+    assert shared == [(4, "openmp"), (1, "openmp")]
 
 
 def test_who_still_waits_at_the_end_is_told():
