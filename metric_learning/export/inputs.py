@@ -77,6 +77,23 @@ def raw(encoder: Encoder) -> tuple[Callable[..., dict[str, tf.Tensor]], list[tf.
     return embed, [prepared(encoder)[1]], []
 
 
+def usage_of_graph(encoder: Encoder, template: str) -> str:
+    """Python that defines `embed` by a graph that takes what `prepared` says, to be run in the folder of the export.
+
+    Args:
+        encoder: that was exported.
+        template: with {numpy} before the first import of a package, {preprocess} after the last, {comment} behind
+            `def`, {name} and {given} for the input of the graph, and {output}.
+    """
+    if takes_texts(encoder):
+        parts = {"numpy": "import numpy\n", "preprocess": "", "comment": "  # token ids, see below"}
+        parts["given"] = "numpy.array(items, numpy.int32)"
+    else:
+        parts = {"numpy": "", "preprocess": "\nfrom preprocess import inputs  # beside the model\n", "comment": ""}
+        parts["given"] = "inputs(items)"
+    return template.format(name=prepared(encoder)[1].name, output=OUTPUT, **parts)
+
+
 def check_float32(to: str, model: keras.Model) -> None:
     """Refuses a model of mixed precision, whose numbers the other runtimes do not have, or have otherwise.
 

@@ -9,11 +9,22 @@ import keras
 import tensorflow as tf
 
 from metric_learning.encoder import Encoder
-from metric_learning.export.inputs import OUTPUT, check_float32, forward, prepared, takes_texts
+from metric_learning.export.inputs import check_float32, forward, prepared, usage_of_graph
 from metric_learning.whole_files import in_one_move
 
 PACKAGES = ("ai_edge_litert",)
 FILE = "encoder.tflite"
+_USAGE = """\
+import os
+
+{numpy}from ai_edge_litert.interpreter import Interpreter
+{preprocess}
+runner = Interpreter("encoder.tflite", num_threads=os.cpu_count()).get_signature_runner()
+
+
+def embed(items):{comment}
+    return runner({name}={given})["{output}"]
+"""
 
 
 def write(encoder: Encoder, folder: Path) -> None:
@@ -31,20 +42,4 @@ def write(encoder: Encoder, folder: Path) -> None:
 
 def usage(encoder: Encoder) -> str:
     """Python that defines `embed`, to be run in the folder."""
-    _, spec = prepared(encoder)
-    texts = takes_texts(encoder)
-    more = "import numpy\n" if texts else ""
-    preprocess = "" if texts else "\nfrom preprocess import inputs  # beside the model\n"
-    given = "numpy.array(items, numpy.int32)" if texts else "inputs(items)"
-    comment = "  # token ids, see below" if texts else ""
-    return f"""\
-import os
-
-{more}from ai_edge_litert.interpreter import Interpreter
-{preprocess}
-runner = Interpreter("{FILE}", num_threads=os.cpu_count()).get_signature_runner()
-
-
-def embed(items):{comment}
-    return runner({spec.name}={given})["{OUTPUT}"]
-"""
+    return usage_of_graph(encoder, _USAGE)

@@ -9,11 +9,20 @@ from pathlib import Path
 import tensorflow as tf
 
 from metric_learning.encoder import Encoder
-from metric_learning.export.inputs import OUTPUT, check_float32, forward, prepared, takes_texts
+from metric_learning.export.inputs import check_float32, forward, prepared, usage_of_graph
 
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 FILE = "encoder.onnx"
 OPSET = 18
+_USAGE = """\
+{numpy}import onnxruntime
+{preprocess}
+session = onnxruntime.InferenceSession("encoder.onnx", providers=["CPUExecutionProvider"])
+
+
+def embed(items):{comment}
+    return session.run(["{output}"], {{"{name}": {given}}})[0]
+"""
 
 
 def write(encoder: Encoder, folder: Path) -> None:
@@ -28,18 +37,4 @@ def write(encoder: Encoder, folder: Path) -> None:
 
 def usage(encoder: Encoder) -> str:
     """Python that defines `embed`, to be run in the folder."""
-    _, spec = prepared(encoder)
-    texts = takes_texts(encoder)
-    more = "import numpy\n" if texts else ""
-    preprocess = "" if texts else "\nfrom preprocess import inputs  # beside the model\n"
-    given = "numpy.array(items, numpy.int32)" if texts else "inputs(items)"
-    comment = "  # token ids, see below" if texts else ""
-    return f"""\
-{more}import onnxruntime
-{preprocess}
-session = onnxruntime.InferenceSession("{FILE}", providers=["CPUExecutionProvider"])
-
-
-def embed(items):{comment}
-    return session.run(["{OUTPUT}"], {{"{spec.name}": {given}}})[0]
-"""
+    return usage_of_graph(encoder, _USAGE)

@@ -13,7 +13,7 @@ import tensorflow as tf
 import metric_learning
 from metric_learning.data import features, image_folder, table
 from metric_learning.encoder_files import describe_encoder
-from metric_learning.encoders import cnn, embedding, mlp, pretrained
+from metric_learning.encoders import cnn, embedding, hub_text, mlp, pretrained
 from metric_learning.export import export, onnx_file, raw_items_of
 from metric_learning.export.inputs import check_float32
 from metric_learning.whole_files import write_json
@@ -86,6 +86,25 @@ def of_features(tmp_path_factory):
     return leave(folder / "run", mlp(source.input_shape, embedding_dim=5), source, "euclidean")
 
 
+@pytest.fixture(scope="module")
+def of_backbone_of_texts(tmp_path_factory):
+    """A small BERT of KerasHub with its tokenizer, as `encoder=hub_text` makes it."""
+    hub = pytest.importorskip("keras_hub")
+    folder = tmp_path_factory.mktemp("hub")
+    keras.utils.set_random_seed(0)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, "is", "number", *"01234"]
+    sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 12}
+    backbone = hub.models.BertBackbone(vocabulary_size=len(pieces), **sizes)
+    for weight in backbone.weights:  # far from each other, as trained ones are
+        weight.assign(keras.random.normal(weight.shape, stddev=0.5, seed=len(weight.path)))
+    backbone.save_to_preset(str(folder / "preset"))
+    hub.models.BertTokenizer(pieces, lowercase=True).save_to_preset(str(folder / "preset"))
+    lines = ["text,label"] + [f"{word} is number {i},{word}" for word in WORDS for i in range(5)]
+    (folder / "texts.csv").write_text("\n".join(lines), encoding="utf-8")
+    model = hub_text((9,), vocabulary_size=9, preset=str(folder / "preset"), length=8, embedding_dim=5)
+    return leave(folder / "run", model, table(folder / "texts.csv"))
+
+
 def needed(to):
     for package in {"onnx": ["tf2onnx", "onnxruntime"], "litert": ["ai_edge_litert"]}.get(to, []):
         pytest.importorskip(package)
@@ -98,6 +117,7 @@ def needed(to):
         *(("images", to) for to in ("keras", "saved_model", "onnx", "litert")),
         ("backbone", "onnx"),
         *(("texts", to) for to in ("saved_model", "onnx")),
+        *(("backbone_of_texts", to) for to in ("saved_model", "onnx")),
         *(("ids", to) for to in ("saved_model", "litert")),
         ("features", "onnx"),
     ],
