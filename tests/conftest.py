@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import io
 import os
 import pathlib
 import runpy
@@ -264,3 +265,28 @@ def finish():
         return output
 
     return end
+
+
+@pytest.fixture(scope="session")
+def odd_pictures():
+    """Name -> the bytes of a file of each kind that is easily read in another way than it was for training."""
+    rng = np.random.default_rng(0)
+    colors = Image.fromarray(rng.integers(256, size=(20, 30, 4), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    shades = Image.fromarray(rng.integers(2**12, size=(20, 30), dtype=np.uint16))
+    frames = [colors.convert("P"), colors.rotate(180).convert("P")]
+
+    def saved(image, form, **options):
+        file = io.BytesIO()
+        image.save(file, form, **options)
+        return file.getvalue()
+
+    return {
+        "12 bits in 16": saved(shades, "PNG"),
+        "animated": saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "CMYK": saved(colors.convert("CMYK"), "JPEG"),
+        "turned by EXIF": saved(colors.convert("RGB"), "JPEG", exif=exif),
+        "transparent": saved(colors, "PNG"),
+        "a transparent color": saved(frames[0], "PNG", transparency=3),
+    }

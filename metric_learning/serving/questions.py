@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from starlette.formparsers import MultiPartException
 
 from metric_learning.serving.limits import Limits, Refused
 
@@ -69,6 +70,8 @@ class Questions:
                 return self._with_known_columns(model.model_validate_json(await request.body()))
         except ValidationError as error:
             raise self._refusal(error, model) from None
+        except MultiPartException as error:
+            raise Refused(400, f"the body must be a form: {error.message}") from None
         wanted = f"{JSON} or {FORM}" if self.kind == "images" else JSON
         raise Refused(415, f"content-type must be {wanted}; got {kind[:80] or 'none'}")
 

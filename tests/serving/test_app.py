@@ -53,6 +53,18 @@ def test_pictures_come_in_forms_too(served, call, form):
     assert matched[1]["matches"][0]["id"] == items[0] and matched[1]["threshold"] == 0.5
 
 
+def test_odd_pictures_are_read_as_the_encoder_reads_them(served, call, form, odd_pictures, tmp_path):
+    """From paths, in which training has its files, and from what is sent."""
+    port, encoder, _, _, _ = served("images")
+    for name, file in odd_pictures.items():
+        (tmp_path / name).write_bytes(file)
+    expected = encoder.embed([tmp_path / name for name in odd_pictures])
+    assert len(np.unique(expected.round(4), axis=0)) == len(odd_pictures)
+    status, answer = call(port, "POST", "/embed", *form(*(("items", file) for file in odd_pictures.values())))
+    assert status == 200
+    np.testing.assert_allclose(answer["embeddings"], expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_at_once_get_what_each_would_get_alone(served, call, kind):
     port, encoder, index, items, asked = served(kind)
