@@ -9,7 +9,7 @@ from typing import Any
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.encoder import Encoder
 from metric_learning.export.graph_columns import argument_names
-from metric_learning.export.inputs import OUTPUT, takes_texts
+from metric_learning.export.inputs import OUTPUT, prepared, takes_texts
 
 # Name of a data source -> whose the data are. Of others only who has them knows.
 LICENSES = {
@@ -30,6 +30,13 @@ _EXAMPLES = {
     "images": 'embed(["first.jpg", "second.png"])',
     "texts": 'embed(["a text", "and another"])',
     "features": "embed([[0.0] * {features}, [1.0] * {features}])",
+}
+_SCORES = {
+    "recall@": "recall@k: how many have one of their class among the k nearest.",
+    "precision@": "precision@k: how many of the k nearest are of the class.",
+    "r_precision": "r_precision: how many of the R nearest are of the class, if R others are.",
+    "map@r": "map@r: the same, where an early hit counts for more (mean average precision up to R).",
+    "mrr": "mrr: one over the rank of the first of the class.",
 }
 _DIFFERENCES = {
     "images": """\
@@ -94,7 +101,7 @@ def _example(encoder, to):
     if to == "saved_model" and encoder.kind == "images":
         return 'embed([open("first.jpg", "rb").read()])'
     if to in ("onnx", "litert") and takes_texts(encoder):
-        return "embed([[1, 2, 3] + [0] * (length - 3)])"
+        return f"embed([[1, 2, 3] + [0] * {prepared(encoder)[1].shape[-1] - 3}])"
     if isinstance(encoder.vocabulary, ColumnIds):
         cells = {name: "a" if edges is None else 1.0 for name, edges in _columns(encoder.vocabulary)}
         return f"embed([{cells}])"
@@ -121,7 +128,7 @@ def _more_usage(encoder, to, about):
         if not takes_texts(encoder):
             yield _DIFFERENCES.get(encoder.kind, "").strip()
     elif to == "keras":
-        yield "`encoder.index(items)`, `index.search` and `index.match` find what is near; see docs/search.md."
+        yield "`encoder.index(items)`, `index.search` and `index.match` of metric_learning find what is near."
     else:
         taken = about["input"]
         shape = ["n" if side is None else side for side in taken["shape"]]
@@ -164,7 +171,12 @@ def _scores(encoder):
         before = scores.get(f"untrained/{name}")
         untrained = f"{before:.3f}" if isinstance(before, float) else "-"
         lines.append(f"| {name.removeprefix('test/')} | {scores[name]:.3f} | {interval} | {untrained} |")
-    return "\n".join(lines)
+    means = [text for name, text in _SCORES.items() if any(f"/{name}" in each for each in names)]
+    return (
+        "\n".join(lines)
+        + "\n\n"
+        + " ".join(["Means over items of the test split, each looked up among the others.", *means])
+    )
 
 
 def _threshold(encoder):
@@ -195,4 +207,5 @@ def _made_of(about):
         if checked["items"]
         else "It has not been tried (check=0)."
     )
-    return f"SHA-256 of the encoder: `{about['encoder']}`. Made with {packages}. {tried}"
+    licensed = "What is metric_learning's own here, such as `preprocess.py`, is under the Apache License 2.0."
+    return f"SHA-256 of the encoder: `{about['encoder']}`. Made with {packages}. {tried} {licensed}"

@@ -3,7 +3,10 @@
 import base64
 import json
 import re
+import runpy
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -16,6 +19,7 @@ from metric_learning.encoder_files import describe_encoder
 from metric_learning.encoders import cnn, embedding, hub_text, mlp, pretrained
 from metric_learning.export import export, onnx_file, raw_items_of
 from metric_learning.export.inputs import check_float32
+from metric_learning.export.preprocess import write_preprocess
 from metric_learning.whole_files import write_json
 
 WORDS = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]
@@ -136,7 +140,23 @@ def test_a_process_of_its_own_finds_the_same(kind, to, request, tmp_path):
     card = (found.folder / "README.md").read_text(encoding="utf-8")
     assert "| recall@1 | 0.750 | 0.700 to 0.800 | 0.250 |" in card and "License of the data: not known" in card
     assert re.search(r"\| test \| \d+ \| \d+ \|", card) and "No threshold has been chosen" in card
+    assert "recall@k: how many have one of their class among the k nearest." in card and "map@r:" not in card
+    if to == "onnx" and "images" not in about["input"]["name"]:  # of these nothing else is needed
+        code = card.partition("```python\n")[2].partition("```")[0]
+        done = subprocess.run([sys.executable, "-c", code], cwd=found.folder, capture_output=True, encoding="utf-8")
+        assert (done.stdout, done.stderr) == ("(2, 5)\n" if kind != "backbone_of_texts" else "(1, 5)\n", "")
     assert "\n\n\n\n" not in card and "None" not in card.replace("is None", "").replace("(None", "")
+
+
+def test_odd_pictures_are_read_as_the_encoder_reads_them(of_images, odd_pictures, tmp_path):
+    encoder, _ = of_images
+    write_preprocess(encoder, tmp_path)
+    for name, file in odd_pictures.items():
+        (tmp_path / name).write_bytes(file)
+    found = runpy.run_path(str(tmp_path / "preprocess.py"))["inputs"](list(odd_pictures.values()))
+    expected = encoder.inputs_of([tmp_path / name for name in odd_pictures], problems := {})
+    np.testing.assert_array_equal(found, np.asarray(expected))
+    assert not problems
 
 
 @pytest.mark.slow
