@@ -38,6 +38,9 @@ def read_ahead(
     results = iter(numbers.to_iter_dataset(options, allow_nones=True))
     try:
         yield from results
+    except Exception as error:  # of `read`; Grain notes on each that its own part of the traceback is left out
+        error.__notes__ = [note for note in getattr(error, "__notes__", ()) if "Grain" not in note]
+        raise
     finally:
         results.close()
 

@@ -62,8 +62,9 @@ def open_images(
 
     Raises:
         ValueError: an argument is not as above, files that are missing, or cannot be read: all of them at once, but for
-            those that look whole and are not, see `look_at`. What is decoded later may raise it later; of "disk" all
-            that is left is decoded then, so that one error names the rest.
+            those that look whole and are not, see `look_at`.
+        OSError: later, one of these is to be decoded; of "disk" all that is left is decoded then, so that one error
+            names the rest.
     """
     if cache not in CACHES:
         raise ValueError(f"cache must be one of {', '.join(CACHES)}; got {cache!r}")

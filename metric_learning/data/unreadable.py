@@ -23,10 +23,10 @@ def refuse_or_warn(problems: Mapping[str | Path, str], of: int, skip_unreadable:
 
 
 def refuse_late(problems: Mapping[str | Path, str]) -> None:
-    """Raise a ValueError that says which files, path -> reason, a run that has begun cannot read."""
-    raise ValueError(
-        f"{count(problems, 'image')} cannot be read: {_named(problems)}. Put back what has changed since the run began "
-        "and go on with resume=RUN; or mend or remove them, or set data.skip_unreadable=true, and begin anew"
+    """Raise an OSError that says which files, path -> reason, a run that has begun cannot read."""
+    raise OSError(
+        f"{count(problems, 'image')} cannot be read: {_named(problems)}. Those that never could be "
+        "read want a new run, without them or with data.skip_unreadable=true; others are to be put back as they were"
     )
 
 

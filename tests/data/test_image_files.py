@@ -228,7 +228,7 @@ def damaged_within(paths):
 def test_damage_that_only_decoding_finds(damaged_within, cache_dir, decoded, cache):
     images, _, _ = open_images(damaged_within, cache=cache, cache_dir=cache_dir)
     named = {"disk": "2 images cannot be read: .*4.png .*6.png", "none": "1 image cannot be read: .*4.png"}
-    with pytest.raises(ValueError, match=named[cache] + r" .*go on with resume=RUN; .*skip_unreadable=true"):
+    with pytest.raises(OSError, match=named[cache] + r" .*a new run, without them or with data.skip_unreadable=true"):
         images[[1, 4]]
     decoded.clear()
     if cache == "disk":  # now it is known, and so is all the rest
