@@ -75,6 +75,17 @@ def test_other_boxes_of_the_same_files_are_never_taken_from_the_cache(photos, tm
     assert different.sum() == 1 and len(list((tmp_path / "cache").iterdir())) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*nothing to be matched with")
+def test_a_row_without_a_box_is_the_whole_image_and_parts_of_pixels_are_rounded(photos):
+    lines = list(quarters())
+    lines[:2] = ["0.png,red 0,train,,,,", "0.png,blue 0,train,5.6,0.4,12.4,3.6"]
+    train = table(write(photos, lines), image_size=[8, 12], fit="stretch").train
+    assert train.ids[:2] == ("0.png", "0.png[6,0,12,4]")
+    whole, blue = np.asarray(train.inputs)[:2]
+    np.testing.assert_array_equal(whole, np.asarray(Image.open(photos / "0.png")), strict=True)
+    assert (blue == COLORS["blue"]).all()
+
+
 def test_a_box_is_of_the_image_as_the_eye_sees_it():
     pixels = np.zeros((2, 4, 3), np.uint8)
     pixels[0, 3] = 255  # after a quarter turn to the right, at the bottom right

@@ -93,6 +93,18 @@ def test_a_damaged_item_is_read_again(data_dir, tmp_path):
     np.testing.assert_array_equal(read(data_dir, tmp_path)[0][:], expected)
 
 
+@pytest.mark.parametrize(("file", "field"), [("checksums.npy", ...), ("facts.npy", "hash")], ids=["item", "facts"])
+def test_what_a_full_disk_or_a_kill_left_out_is_read_again(data_dir, tmp_path, file, field):
+    _, labels, hashes = read(data_dir, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    rows = np.load(folder / file, mmap_mode="r+")
+    rows[field][45] = 0 if field is ... else b""
+    rows.flush()
+    _, same_labels, same_hashes = read(data_dir, tmp_path)
+    assert np.load(folder / "checksums.npy").all() and same_hashes == hashes
+    np.testing.assert_array_equal(same_labels, labels, strict=True)
+
+
 def test_another_size_is_another_file(data_dir, tmp_path):
     read(data_dir, tmp_path)
     assert read(data_dir, tmp_path, image_size=4)[0].shape == (2 * COUNT, 4, 4, 3)
