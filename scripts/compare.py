@@ -10,10 +10,11 @@ as all are judged on the same classes and share their luck.
 
 import json
 import pathlib
-import sys
 
 import numpy as np
 from omegaconf import OmegaConf
+
+from metric_learning.command_line import start_script
 
 DEFAULTS = {"runs": None, "scores": ["test/recall@1", "test/map@r"], "objective": "validation/map@r"}
 
@@ -58,11 +59,4 @@ def cell(score, low, high):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
-    try:
-        main(sys.argv[1:])
-    except ValueError as error:
-        print("compare.py: error:", error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

@@ -29,6 +29,9 @@ import types
 import hydra
 from omegaconf import OmegaConf
 
+import metric_learning
+from metric_learning.command_line import start_script
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = ("labels", "ids", "groups", "levels")
 WORDS = ("run", "model", "vectors", "gallery", "split", "json", "report", "trusted", "evaluation")
@@ -50,6 +53,7 @@ def main(arguments):
         )
     if options.split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split must be one of train, validation, test, all; got {options.split!r}")
+    metric_learning.import_tensorflow()
     if given == ["vectors"]:
         finish(judge_vectors(options), options)
     elif given == ["run"] and not any(word.startswith("data=") for word in data):
@@ -290,11 +294,4 @@ def same(saved, score):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
-    try:
-        main(sys.argv[1:])
-    except (ValueError, hydra.errors.InstantiationException, hydra.errors.HydraException) as error:
-        print("evaluate.py: error:", error.__cause__ or error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

@@ -112,6 +112,7 @@ def test_a_saved_model_is_judged_on_a_folder(script, tmp_path):
         (["model=a.keras"], "expected run=FOLDER, model=FILE with data"),
         (["vectors=nowhere.npz"], "vectors must be a .npz, .npy or .parquet file; there is no nowhere.npz"),
         (["vectors=nowhere.npz", "evaluation.kss=[1]"], "evaluation has .*ks.*; got kss"),
+        (["model=a.keras", "data=image_folder", "data.rot=x"], "data.rot is no setting; data has root, "),
         (["vectors=a.npz", "split=some"], "split must be one of train, validation, test, all; got 'some'"),
     ],
 )
