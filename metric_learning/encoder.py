@@ -16,7 +16,7 @@ from PIL import Image
 
 from metric_learning.data import Vocabulary
 from metric_learning.data.column_ids import ColumnIds
-from metric_learning.data.labelled_pairs import labelled_pairs
+from metric_learning.data.labeled_pairs import labeled_pairs
 from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, tokens_of
 from metric_learning.data.unreadable import refuse_or_warn
 from metric_learning.distances import check_distance, pairwise, rowwise
@@ -239,7 +239,7 @@ class Encoder:
         return nearest_of_all(rows, labels, families=families, distance=self.distance)
 
     def _of_pairs(self, pairs) -> Nearest:
-        given = labelled_pairs(pairs)
+        given = labeled_pairs(pairs)
         distances: Any = given.distances
         if given.units is not None:
             first, second = self._rows(given.items)[given.units.T]

@@ -42,7 +42,7 @@ def main(arguments):
             raise ValueError(f"{name} must be between 0 and 1; got {value}")
 
     metric_learning.import_tensorflow()
-    from metric_learning.data.labelled_pairs import read_pairs
+    from metric_learning.data.labeled_pairs import read_pairs
     from metric_learning.evaluation import calibrate, rates_at
     from metric_learning.evaluation.calibration import summary
     from metric_learning.report import PAGE, put_section

@@ -27,7 +27,7 @@ def way(request, monkeypatch):
 
 
 # "ties" has masks that no labels give, and margins that its distances may hit.
-LABELLED = ("batch", "duplicates", "bank", "one class", "all different", "one row", "all equal")
+LABELED = ("batch", "duplicates", "bank", "one class", "all different", "one row", "all equal")
 
 
 @pytest.mark.parametrize("second_negative", ["semi_hard", "hard"])
@@ -35,7 +35,7 @@ LABELLED = ("batch", "duplicates", "bank", "one class", "all different", "one ro
 @pytest.mark.parametrize("weights", [(1.0, 0.5), (0.3, 0.0), (0.0, 1.5)])
 def test_takes_tuples_that_break_the_adaptive_margins(problems, weights, negative, second_negative):
     miner = QuadrupletMargin(weights, negative, second_negative)
-    for name in LABELLED:
+    for name in LABELED:
         distances, positive_mask, negative_mask = problems[name]
         first_margin, second_margin = margins(*problems[name], weights)
         columns, negatives, rows, first, second = (x.numpy() for x in miner(*problems[name]))
@@ -69,7 +69,7 @@ def test_takes_tuples_that_break_the_adaptive_margins(problems, weights, negativ
 
 
 def test_margins_are_those_of_the_paper(problems):
-    for name in LABELLED:
+    for name in LABELED:
         found = QuadrupletMargin((1.0, 0.5)).margins(*problems[name])
         np.testing.assert_allclose(found, margins(*problems[name], (1.0, 0.5)), rtol=1e-6)
     assert margins(*problems["batch"], (1.0,))[0] > 0.1

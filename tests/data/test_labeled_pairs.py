@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from metric_learning.data.labelled_pairs import labelled_pairs, read_pairs
+from metric_learning.data.labeled_pairs import labeled_pairs, read_pairs
 
 
 def test_every_item_is_kept_once():
     array = np.zeros(2)
-    found = labelled_pairs([("a", "b", True), ("b", array, 0), (array, "a", np.True_)])
+    found = labeled_pairs([("a", "b", True), ("b", array, 0), (array, "a", np.True_)])
     assert found.items[:2] == ["a", "b"] and found.items[2] is array and len(found.items) == 3
     assert found.units.tolist() == [[0, 1], [1, 2], [2, 0]] and found.distances is None
     assert found.same.tolist() == [True, False, True]
 
 
 def test_distances_have_no_items():
-    found = labelled_pairs(iter([(0.25, True), (0.5, False)]))
+    found = labeled_pairs(iter([(0.25, True), (0.5, False)]))
     assert found.distances.tolist() == [0.25, 0.5] and found.units is None and found.items == []
 
 
@@ -32,7 +32,7 @@ def test_distances_have_no_items():
 )
 def test_what_is_no_pair_is_named(pairs, message):
     with pytest.raises(ValueError, match=message):
-        labelled_pairs(pairs)
+        labeled_pairs(pairs)
 
 
 def test_tables_of_pairs_are_read(tmp_path):

@@ -12,7 +12,7 @@ from metric_learning.data.table import truths
 from metric_learning.data.table_files import read_table
 
 
-class LabelledPairs(NamedTuple):
+class LabeledPairs(NamedTuple):
     """n pairs, by the items that they are of.
 
     Attributes:
@@ -28,7 +28,7 @@ class LabelledPairs(NamedTuple):
     units: np.ndarray | None
 
 
-def labelled_pairs(pairs: Iterable[Any]) -> LabelledPairs:
+def labeled_pairs(pairs: Iterable[Any]) -> LabeledPairs:
     """Pairs as a person has them.
 
     Args:
@@ -49,7 +49,7 @@ def labelled_pairs(pairs: Iterable[Any]) -> LabelledPairs:
         raise ValueError(f"pairs must end in true or false, whether the two are the same; pair {wrong} does not")
     same = np.array([bool(pair[-1]) for pair in given])
     if lengths == {2}:
-        return LabelledPairs(same, np.array([float(pair[0]) for pair in given]), [], None)
+        return LabeledPairs(same, np.array([float(pair[0]) for pair in given]), [], None)
     places: dict[Hashable, int] = {}
     items: list[Any] = []
     units = np.empty((len(given), 2), np.int64)
@@ -60,7 +60,7 @@ def labelled_pairs(pairs: Iterable[Any]) -> LabelledPairs:
                 places[key] = len(items)
                 items.append(pair[side])
             units[number, side] = places[key]
-    return LabelledPairs(same, None, items, units)
+    return LabeledPairs(same, None, items, units)
 
 
 def read_pairs(path: str | Path, kind: str) -> list[tuple[Any, ...]]:
