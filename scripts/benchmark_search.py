@@ -4,10 +4,12 @@
     python scripts/benchmark_search.py "problems=[classes_of_5]" turns=3
     python scripts/benchmark_search.py "problems=[million]"           # takes minutes, and 4 GB
 
-Prints a Markdown table: the median time of `faiss.knn`, how much more memory the process took at its peak than when
-the vectors were there, and of each engine the median of its time over that of `faiss.knn` in the same turn.
+Prints a Markdown table: the median time of `faiss.knn`; how much more memory the process took at its peak than when
+the vectors were there, at most, as making them has a peak of its own; and of each engine the median of its time over
+that of `faiss.knn` in the same turn.
 """
 
+import pathlib
 import resource
 import sys
 import time
@@ -43,7 +45,7 @@ def main(arguments):
     for name in options.problems:
         size, dim, per_class, ks, num_queries = PROBLEMS[name]
         rows, labels = clusters(size, dim, per_class)
-        before = peak()
+        before = held()
         k = max(*ks, per_class - 1, 1)
         queries = rows[:num_queries]
 
@@ -73,13 +75,19 @@ def clusters(size, dim, per_class):
     labels = rng.permutation(np.arange(size) // per_class)
     rows = rng.standard_normal((labels.max() + 1, dim), np.float32)[labels]
     rows += rng.standard_normal((size, dim), np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True), labels
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows, labels
 
 
 def timed(function):
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
+
+
+def held():
+    """Bytes that the process holds now."""
+    return resource.getpagesize() * int(pathlib.Path("/proc/self/statm").read_text().split()[1])
 
 
 def peak():

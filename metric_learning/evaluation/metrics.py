@@ -100,8 +100,7 @@ def r_precision(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
         array([0.5])
     """
     hits, relevant = _checked(hits, relevant)
-    ranks = np.arange(1, hits.shape[1] + 1)
-    found = np.count_nonzero(hits & (ranks <= relevant[:, None]), axis=1)
+    found = np.count_nonzero(_first_r(hits, relevant), axis=1)
     return _unless_without_positives(relevant, found / np.maximum(relevant, 1))
 
 
@@ -122,9 +121,7 @@ def map_at_r(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
         array([0.55555556])
     """
     hits, relevant = _checked(hits, relevant)
-    ranks = np.arange(1, hits.shape[1] + 1)
-    counted = hits & (ranks <= relevant[:, None])
-    return _unless_without_positives(relevant, _summed_precision(counted) / np.maximum(relevant, 1))
+    return _unless_without_positives(relevant, _summed_precision(_first_r(hits, relevant)) / np.maximum(relevant, 1))
 
 
 def map_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
@@ -246,6 +243,12 @@ def _complete(hits: ArrayLike, relevant: ArrayLike) -> tuple[np.ndarray, np.ndar
     if missing:
         raise ValueError(f"hits must hold all relevant rows; got {missing} of {len(hits)} queries with fewer")
     return hits, relevant
+
+
+def _first_r(hits: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """The hits among the first R of each query, as deep as the largest R."""
+    ranks = np.arange(1, relevant.max(initial=0) + 1)
+    return hits[:, : len(ranks)] & (ranks <= relevant[:, None])
 
 
 def _summed_precision(hits: np.ndarray) -> np.ndarray:

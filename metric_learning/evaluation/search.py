@@ -6,7 +6,9 @@ the blocks; ties go to the lower gallery row. A query where a row that was not p
 belong to the answer is compared with the whole gallery. So both engines give the same, to the last digit.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import faiss
@@ -16,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from metric_learning.checks import check_choice
 from metric_learning.evaluation.names import integers
+from metric_learning.evaluation.one_ahead import one_ahead
 from metric_learning.evaluation.relevance import LeftOut, SameId
 from metric_learning.evaluation.rows import checked_rows, packed, squared_lengths, unit_rows, unpacked, without_row_mean
 from metric_learning.evaluation.tensorflow_search import TensorFlowProposals
@@ -98,9 +101,9 @@ def search(
             at all.
         gallery_ids: [m] integers.
         engine: "faiss", "tensorflow", or "auto" for the faster of them: TensorFlow on a GPU, and on CPUs where it was
-            measured to be, for k up to 256 in galleries of up to 262,144 rows. The answer is the same.
-        block_size: queries handled at once; by default as many as keep the working memory near 150
-            MB.
+            measured to be, for any k in galleries of up to 262,144 rows and at least 2^26 pairs. The answer is the
+            same.
+        block_size: queries handled at once; by default as many as keep the working memory near 300 MB.
 
     Returns:
         `Neighbors`, [n, k] each.
@@ -187,31 +190,37 @@ class Finder:
         return found
 
     def blocks(self, k: int, block_size: int | None = None) -> Iterator[tuple[slice, Neighbors]]:
-        """Yields (rows of the queries, their `Neighbors`); index -1 at distance inf where fewer
-        than `k` are available."""
+        """Yields (rows of the queries, their `Neighbors`); index -1 at distance inf where fewer than `k` are there."""
         num_proposed = min(self.gallery_size, k + self.gallery_size - self.fewest + _SPARE)
         block_size = block_size or max(1, min(4096, _BLOCK_CELLS // max(num_proposed, 1)))
         part_size = max(1, _PART_CELLS // max(num_proposed, 1))
-        propose = self._proposals(num_proposed)
-        for start in range(0, self.num_queries, block_size):
+        propose = self._proposals()
+
+        def proposals(start):
             block = slice(start, min(start + block_size, self.num_queries))
             moved = self._queries[block] - self._gallery.origin
             bounds, proposed = propose(moved, num_proposed)
             # What was not proposed is at least as far as the last proposal, up to the rounding of the matrix product.
             lengths = np.sqrt(squared_lengths(moved)) + self._gallery.longest
-            bounds = (bounds - 2.0**-22 * np.sqrt(moved.shape[1]) * lengths**2) * self._scale[block]
-            for first in range(0, len(moved), part_size):
-                part = slice(first, first + part_size)
-                rows = slice(start + first, min(start + first + part_size, block.stop))
-                yield rows, self._neighbors(np.arange(rows.start, rows.stop), k, bounds[part], proposed[part])
+            return block, (bounds - 2.0**-22 * np.sqrt(moved.shape[1]) * lengths**2) * self._scale[block], proposed
 
-    def _proposals(self, num_proposed):
+        def look_again(rows, *proposals):
+            return rows, self._neighbors(np.arange(rows.start, rows.stop), k, *proposals)
+
+        threads = os.cpu_count() or 1
+        with _pool(threads, 1) as pool, _pool(1, faiss.omp_get_max_threads()) as ahead:
+            for block, bounds, proposed in one_ahead(proposals, range(0, self.num_queries, block_size), ahead):
+                step = min(part_size, max(part_size // 16, -(-len(bounds) // threads)))
+                parts = [slice(first, first + step) for first in range(0, len(bounds), step)]
+                rows = [slice(block.start + part.start, min(block.start + part.stop, block.stop)) for part in parts]
+                look = map if len(parts) == 1 else pool.map
+                yield from look(look_again, rows, [bounds[part] for part in parts], [proposed[part] for part in parts])
+
+    def _proposals(self):
         """A function of (queries, k) that gives the distance of the farthest of k near rows, and these rows [b, k]."""
         engine = self._engine
         if engine == "auto":
-            on_cpu = (
-                num_proposed <= 256 and self.gallery_size <= 2**18 and self.num_queries * self.gallery_size >= 2**28
-            )
+            on_cpu = self.gallery_size <= 2**18 and self.num_queries * self.gallery_size >= 2**26
             engine = "tensorflow" if on_cpu or tf.config.list_physical_devices("GPU") else "faiss"
         if engine == "tensorflow":
             return TensorFlowProposals(self._gallery.moved, self._dot)
@@ -239,8 +248,7 @@ class Finder:
         return Neighbors(np.sqrt(distances) if self._root else distances, indices)
 
     def _sorted_keys(self, rows, candidates, k=None):
-        """Distances and gallery rows as one integer per pair, which sorts as (distance, row) do and
-        far faster."""
+        """Distances and gallery rows as one integer per pair, which sorts as (distance, row) do and far faster."""
         queries = np.ascontiguousarray(self._queries[rows])
         distances = np.empty(candidates.shape, np.float32)
         # FAISS leaves these two out of its own stubs.
@@ -262,6 +270,11 @@ class Finder:
             keys = np.partition(keys, k - 1, axis=1)[:, :k]
         keys.sort(axis=1)
         return keys
+
+
+def _pool(threads, threads_of_faiss):
+    """Threads in each of which FAISS takes so many of its own."""
+    return ThreadPoolExecutor(threads, initializer=faiss.omp_set_num_threads, initargs=(threads_of_faiss,))
 
 
 def k_means(rows: ArrayLike, clusters: int, *, spherical: bool = False, seed: int = 0) -> np.ndarray:

@@ -1,17 +1,20 @@
 """Proposals of near rows by TensorFlow, which runs where TensorFlow runs: on a GPU, or on a CPU beside FAISS.
 
-A block of queries times the gallery; the maximum of every group of columns; the k groups of the largest maxima; of
+A block of queries times the gallery; the maximum of every group of columns; the groups of the k largest maxima; of
 their columns the k largest. The k largest of all columns lie in these groups: of a group that is left out, every column
-is at most as large as the maxima of k others.
+is at most as large as the maxima of k others. A GPU does all of it; on a CPU NumPy selects, which does so far faster
+where k is large, in threads, while TensorFlow multiplies the next block.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
-_BLOCK_CELLS = 2**25  # query-gallery cells held at once: 128 MB
+_BLOCK_CELLS = 2**25  # query-gallery cells held at once, by all threads: 128 MB
 _GROUP = 16  # columns of which the maximum is taken; 8 to 64 are about as fast
 _LOWEST = -3e38  # the score of columns that only fill the last group
 
@@ -22,52 +25,70 @@ class TensorFlowProposals:
     Args:
         gallery: [m, D] float32.
         dot: by the product, larger is nearer; else by the squared Euclidean distance.
+        select: "tensorflow" or "numpy", who finds the largest; None: TensorFlow where there is a GPU.
     """
 
-    def __init__(self, gallery: np.ndarray, dot: bool) -> None:
+    def __init__(self, gallery: np.ndarray, dot: bool, select: str | None = None) -> None:
         self._size, self._dot = len(gallery), dot
-        self._propose = _compiled(gallery, dot)
+        self._select = select or ("tensorflow" if tf.config.list_physical_devices("GPU") else "numpy")
+        dim = gallery.shape[1]
+        columns = np.zeros((dim + 1, -(-self._size // _GROUP) * _GROUP), np.float32)
+        columns[:dim, : self._size] = gallery.T
+        if not dot:  # q.g - |g|^2 / 2 is largest where |q - g|^2 is smallest
+            columns[dim, : self._size] = -np.einsum("nd,nd->n", gallery, gallery) / 2
+        columns[dim, self._size :] = _LOWEST
+        self._columns = tf.constant(columns)
 
     def __call__(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The distance of the farthest proposal, [b] float32, and the proposals, [b, k] int64, nearest first; distances
-        are squared Euclidean, or the negative product."""
-        step = max(1, min(1024, _BLOCK_CELLS // self._size))
-        found = []
-        with _full_float32():
-            for start in range(0, len(queries), step):
-                block = queries[start : start + step]
-                # A column of ones takes what is added to a gallery row along in the product.
-                block = np.concatenate([block, np.ones((len(block), 1), np.float32)], axis=1)
-                found.append(self._propose(tf.constant(block), tf.constant(k)))
-        scores = np.concatenate([worst.numpy() for worst, _ in found])
-        proposed = np.concatenate([rows.numpy() for _, rows in found]).astype(np.int64)
+        """The distance of the farthest proposal, [b] float32, and the proposals, [b, k] int64; distances are squared
+        Euclidean, or the negative product."""
+        threads = min(4, os.cpu_count() or 1) if self._select == "numpy" else 1
+        step = max(1, min(512, _BLOCK_CELLS // threads // self._size))
+        blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
+        with _full_float32(), ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(lambda block: self._of_block(block, k), blocks))
+        scores, proposed = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if self._dot:
             return -scores, proposed
         return np.einsum("nd,nd->n", queries, queries) - 2 * scores, proposed
 
-
-def _compiled(gallery, dot):
-    num_rows, dim = gallery.shape
-    groups = -(-num_rows // _GROUP)
-    columns = np.zeros((dim + 1, groups * _GROUP), np.float32)
-    columns[:dim, :num_rows] = gallery.T
-    if not dot:  # q.g - |g|^2 / 2 is largest where |q - g|^2 is smallest
-        columns[dim, :num_rows] = -np.einsum("nd,nd->n", gallery, gallery) / 2
-    columns[dim, num_rows:] = _LOWEST
-    columns = tf.constant(columns)
-
-    # The columns of a group stand `groups` apart, so that maxima are taken of whole rows.
-    @tf.function(input_signature=[tf.TensorSpec((None, dim + 1), tf.float32), tf.TensorSpec((), tf.int32)])
-    def propose(queries, k):
-        scores = tf.reshape(tf.matmul(queries, columns), (-1, _GROUP, groups))
-        best = tf.math.top_k(tf.reduce_max(scores, axis=1), tf.minimum(k, groups), sorted=False).indices
-        count = tf.shape(best)[1]
-        within = tf.reshape(tf.gather(scores, best, axis=2, batch_dims=1), (-1, _GROUP * count))
+    def _of_block(self, queries, k):
+        # A column of ones takes what is added to a gallery row along in the product.
+        queries = np.concatenate([queries, np.ones((len(queries), 1), np.float32)], axis=1)
+        # Maxima of groups that are few beside k would leave out little.
+        group = _GROUP if 2 * k * _GROUP <= self._size else 1
+        # The columns of a group do not stand together, so that maxima are taken of whole rows.
+        scores = tf.reshape(tf.matmul(queries, self._columns), (len(queries), group, -1))
+        maxima = tf.reduce_max(scores, axis=1)
+        if self._select == "numpy":
+            return _largest(np.asarray(scores), np.asarray(maxima), k)
+        groups = tf.math.top_k(maxima, k, sorted=False).indices
+        within = tf.reshape(tf.gather(scores, groups, axis=2, batch_dims=1), (len(queries), -1))
         values, places = tf.math.top_k(within, k)
-        rows = places // count * groups + tf.gather(best, places % count, batch_dims=1)
-        return values[:, -1], rows
+        columns = places // k * maxima.shape[1] + tf.gather(groups, places % k, batch_dims=1)
+        return values[:, -1].numpy(), columns.numpy().astype(np.int64)
 
-    return propose
+
+def _largest(scores: np.ndarray, maxima: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of scores [b, G, g] and their maxima [b, g] the k-th largest of each row, [b], and the columns of k, [b, k]."""
+    groups = maxima.shape[1]
+    least = np.partition(maxima, groups - k, axis=1)[:, groups - k]
+    large = maxima >= least[:, None]
+    if np.count_nonzero(large) == len(maxima) * k:
+        group = np.nonzero(large)[1].reshape(-1, k)
+    else:  # some rows have ties; this takes half as long again
+        group = np.argpartition(maxima, groups - k, axis=1)[:, groups - k :]
+    if scores.shape[1] == 1:
+        return least, group
+    within = np.take_along_axis(scores, group[:, None], axis=2)
+    rows, member, place = np.nonzero(within >= least[:, None, None])
+    counts = np.bincount(rows, minlength=len(maxima))
+    there = np.arange(counts.max()) < counts[:, None]  # of each row k or a few more, and what fills it up
+    values: np.ndarray = np.full(there.shape, -np.inf, np.float32)
+    columns = np.zeros(there.shape, np.int64)
+    values[there], columns[there] = within[rows, member, place], member * groups + group[rows, place]
+    best = np.argpartition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k :]
+    return np.take_along_axis(values, best, axis=1).min(axis=1), np.take_along_axis(columns, best, axis=1)
 
 
 @contextlib.contextmanager

@@ -24,16 +24,25 @@ def test_engines_agree_to_the_last_digit(name, gallery_size, k):
     np.testing.assert_array_equal(by_tensorflow.distances, by_faiss.distances)
 
 
+@pytest.mark.parametrize("select", ["numpy", "tensorflow"])
 @pytest.mark.parametrize("dot", [False, True])
 @pytest.mark.parametrize("k", [1, 5, 40, 200, 333])
-def test_proposals_are_the_nearest(dot, k):
+def test_proposals_are_the_nearest(dot, k, select):
     rng = np.random.default_rng(0)
     gallery, queries = rng.normal(size=(333, 9)).astype(np.float32), rng.normal(size=(50, 9)).astype(np.float32)
-    worst, proposed = TensorFlowProposals(gallery, dot)(queries, k)
+    worst, proposed = TensorFlowProposals(gallery, dot, select)(queries, k)
     for query, farthest, rows in zip(queries.astype(np.float64), worst, proposed, strict=True):
         distances = [-sum(query * row) if dot else sum((query - row) ** 2) for row in gallery.astype(np.float64)]
         assert sorted(rows) == sorted(np.argsort(distances)[:k])
         assert farthest == pytest.approx(sorted(distances)[k - 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("k", [3, 20, 150])
+def test_many_equal_rows_give_as_many_proposals(k):
+    rows = np.ones((320, 4), np.float32)
+    rows[7], rows[300] = 2.0, 3.0
+    worst, proposed = TensorFlowProposals(rows, True, "numpy")(np.ones((5, 4), np.float32), k)
+    assert (worst == -4.0).all() and all(len(set(row)) == k and {7, 300} <= set(row) for row in proposed.tolist())
 
 
 def test_ids_are_left_out_by_both():

@@ -232,6 +232,26 @@ def test_blocks_pad_where_fewer_are_available():
     assert np.isinf(found.distances[0, 2]) and np.isfinite(found.distances[:, :2]).all()
 
 
+def test_blocks_come_in_order_whoever_works_on_them(engine):
+    """Several blocks and parts of blocks, on which threads work."""
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(5000, 3)).astype(np.float32)
+    finder = Finder(rows, rows[:900], engine=engine)
+    parts = list(finder.blocks(300, block_size=2100))
+    assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])] and len(parts) > 6
+    whole = Finder(rows, rows[:900], engine=engine).all(300)
+    np.testing.assert_array_equal(np.concatenate([found.indices for _, found in parts]), whole.indices)
+    by_one = search(rows[[0, 2099, 2100, 4999]], rows[:900], 300)
+    np.testing.assert_array_equal(whole.indices[[0, 2099, 2100, 4999]], by_one.indices)
+
+
+def test_an_error_in_a_thread_comes_out(monkeypatch):
+    finder = Finder(np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32), engine="faiss")
+    monkeypatch.setattr(faiss, "knn", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(finder.blocks(1, block_size=1))
+
+
 def test_no_queries_find_nothing():
     found = search(np.zeros((0, 3), np.float32), np.eye(3, dtype=np.float32), 2)
     assert found.indices.shape == found.distances.shape == (0, 2)
