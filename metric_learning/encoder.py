@@ -22,7 +22,7 @@ from metric_learning.data.unreadable import refuse_or_warn
 from metric_learning.distances import check_distance, pairwise, rowwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
-from metric_learning.evaluation.calibration import Calibration, calibrate, summary
+from metric_learning.evaluation.calibration import Calibration, calibrate, chosen_on, summary
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.nearest import Nearest, nearest_of_all, nearest_of_pairs
 from metric_learning.index import Index
@@ -229,7 +229,7 @@ class Encoder:
 
     def keep_threshold(self, found: Calibration, *, of: str = "items") -> None:
         """Writes `thresholds.json`; `found` by embeddings of this encoder, `of` "items" in a gallery or "pairs"."""
-        self.calibration = summary(found) | {"of": of}
+        self.calibration = summary(found) | {"of": of, "chosen_on": chosen_on(found, of)}
         write_json(self.folder / THRESHOLDS, self.calibration)
 
     def _of_items(self, items, labels, families) -> Nearest:
@@ -277,7 +277,7 @@ class Encoder:
         def some_of(column):
             return None if column is None else [column[row] for row in kept]
 
-        index.threshold = self.calibration.get("threshold")
+        index.take_threshold(self)
         index.add(rows[kept], some_of(ids), labels=some_of(labels), metadata=some_of(metadata))
         return index
 

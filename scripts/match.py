@@ -34,11 +34,14 @@ def main(arguments):
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     index = metric_learning.Index.load(settings.index, encoder)
     if settings.threshold == "run":
-        index.threshold = encoder.calibration.get("threshold")
+        index.take_threshold(encoder)
     columns = {"column": settings.column, "label": settings.label}
     asked = embed_named(encoder, settings.query, **columns, skip_unreadable=settings.skip_unreadable)
     found = [[hit] if hit else [] for hit in index.match(asked.rows, limit)]
     show_found(asked, found, draw=hit_gallery, as_json=settings.json, out=settings.out)
+    if limit is None:
+        chosen_on = index.chosen_on or "on what the index does not know"
+        print(f"a match is within {index.threshold:.4f}, chosen {chosen_on}", file=sys.stderr)
     if index.recall is not None:
         print(f"this index of kind {index.kind} finds {index.recall:.1%} of the 10 nearest", file=sys.stderr)
 

@@ -51,6 +51,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     assert answer["query"] == answer["hits"][0]["id"] == str(query) and len(answer["hits"]) == 2
     matched = script("match", f"run={folder}", f"index={index}", f"query={images / 'class0'}")
     assert matched.returncode == 0 and matched.stdout.count("0.0000") == 6
+    assert f"a match is within {threshold:.4f}, chosen for " in matched.stderr and " items of " in matched.stderr
     assert metric_learning.Index.load(index).threshold == pytest.approx(threshold)
     nothing = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
     assert nothing.stdout == f"{query}  no match\n"
@@ -70,6 +71,7 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     assert json.loads((folder / "thresholds.json").read_text())["of"] == "pairs"
     matched = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=run", "json=true")
     assert f"keeps its threshold {threshold:.4f}; that of its run is now" in matched.stderr
+    assert re.search("a match is within .*, chosen for best_f1 on 155 labeled pairs, so of two", matched.stderr)
     assert json.loads(matched.stdout)[0]["hits"][0]["id"] == str(query)
 
     removed = script("search", f"index={index}", f"remove=[{query},{images / 'class1' / '0.png'}]")

@@ -116,6 +116,20 @@ def summary(calibration: Calibration) -> dict[str, Any]:
     }
 
 
+def chosen_on(calibration: Calibration, of: str) -> str:
+    """What a threshold was chosen on, in words; `of` "items" in a gallery or "pairs"."""
+    wanted = calibration.target if calibration.value is None else f"{calibration.target}={calibration.value:g}"
+    if of == "pairs":
+        return (
+            f"for {wanted} on {calibration.queries:,} labeled pairs, so of two items put side by side and not of the "
+            "nearest in a gallery"
+        )
+    return (
+        f"for {wanted} on {calibration.queries:,} items of {calibration.classes:,} classes, so of the "
+        "nearest in a gallery like theirs"
+    )
+
+
 def rates_at(nearest: Nearest, threshold: float) -> dict[str, float]:
     """ "precision", "recall", "far" and "frr" of a threshold; NaN for the precision of no match at all."""
     return {rate: float(shares(share_of(nearest, rate), np.array([threshold]))[0]) for rate in RATES}

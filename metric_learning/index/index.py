@@ -22,9 +22,9 @@ from metric_learning.index.exact_search import ExactSearch
 from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows
 from metric_learning.whole_files import write_json
 
-ABOUT = "index.json"
-VERSION = 1
-_KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold")
+ABOUT, VERSION = "index.json", 1
+_OWN = (".unfinished-", "vectors-", "rows-", "learned-")  # all that is there if a first `save` was killed
+_KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold", "chosen_on")
 
 
 class Index:
@@ -41,6 +41,7 @@ class Index:
         recall: of an approximate index, the share of the 10 nearest that it finds, on up to 1,000 of its own rows as
             queries; None of an exact one.
         threshold: up to which distance `match` takes an item for the same; None: not calibrated yet.
+        chosen_on: what that was chosen for and on, in words; None: nothing is known of it.
 
     Raises:
         ValueError: another distance, an approximate index of distance=snr, which is no distance that FAISS has.
@@ -63,6 +64,7 @@ class Index:
         self.kind = kind
         self.recall: float | None = None
         self.threshold: float | None = None
+        self.chosen_on: str | None = None
         self._shards: list[Shard] = []
         self._place: dict[str, int] = {}  # id -> its row
         self._exactly: Any = None  # while there are rows
@@ -109,9 +111,8 @@ class Index:
         """
         rows = fitting_rows("vectors", vectors, self.dimensions, self.distance)
         names = [str(id) for id in ids]
-        columns: dict[str, Any] = {"ids": names}
-        for name, column in (("labels", labels), ("metadata", metadata)):
-            columns[name] = [None] * len(rows) if column is None else list(column)
+        given: dict[str, Any] = {"ids": names, "labels": labels, "metadata": metadata}
+        columns: Any = {name: [None] * len(rows) if each is None else list(each) for name, each in given.items()}
         for name, values in columns.items():
             if len(values) != len(rows):
                 raise ValueError(f"{name} must be one for each of {len(rows)} vectors; got {len(values)}")
@@ -200,6 +201,10 @@ class Index:
         find = self._exactly if self.kind == "exact" else self._approximation()
         return find(rows, min(k, len(self)))
 
+    def take_threshold(self, encoder: Any) -> None:
+        """Takes the threshold that the run of an `Encoder` was calibrated to last, and what that was chosen on."""
+        self.threshold, self.chosen_on = (encoder.calibration.get(name) for name in ("threshold", "chosen_on"))
+
     def save(self, folder: str | Path) -> None:
         """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
 
@@ -211,7 +216,7 @@ class Index:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / ABOUT).exists() and not _only_unfinished(folder):
+        if not (folder / ABOUT).exists() and not all(path.name.startswith(_OWN) for path in folder.iterdir()):
             raise ValueError(f"the folder of an index must be empty or hold one; {folder} holds something else")
         about: dict[str, Any] = {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
         if self.kind != "exact" and len(self):
@@ -262,10 +267,10 @@ class Index:
         if encoder is not None and index.encoder not in (None, encoder.fingerprint):
             raise ValueError(f"the index in {folder} is not of the encoder in {encoder.folder}; embed its items again")
         index._changed()
-        index.recall, index.threshold = about["recall"], about["threshold"]
+        index.recall, index.threshold, index.chosen_on = about["recall"], about["threshold"], about.get("chosen_on")
         of_run = None if encoder is None else encoder.calibration.get("threshold")
-        if index.threshold is None:
-            index.threshold = of_run
+        if index.threshold is None and encoder is not None:
+            index.take_threshold(encoder)
         elif of_run not in (None, index.threshold):
             warnings.warn(
                 f"the index in {folder} keeps its threshold {index.threshold:.4f}; that of its run is now {of_run:.4f}",
@@ -293,8 +298,3 @@ class Index:
         if self.recall is None:
             self.recall = self._approximately.recall(self._exactly)
         return self._approximately
-
-
-def _only_unfinished(folder: Path) -> bool:
-    """Whether a first `save` was killed here."""
-    return all(path.name.startswith((".unfinished-", "vectors-", "rows-", "learned-")) for path in folder.iterdir())

@@ -26,11 +26,12 @@ BATCH = 64  # items that go through the model together
 WAIT = 0.002  # seconds that the first of them waits for others
 WAITING = 4096  # items that may wait
 THREADS = 2  # batches at the same time: one is read, searched and answered while the other is in the model
+KNOWN = ("kind", "recall", "threshold", "chosen_on")  # of an index
 HIT = "{id, distance, label, metadata}"
 GIVES = {
     "embed": "{embeddings: [[number, ...] for each item]}",
-    "search": f"{{found: [[{HIT}, ...] for each item], threshold: number or null}}",
-    "match": f"{{matches: [{HIT} or null for each item], threshold: number}}",
+    "search": f"{{found: [[{HIT}, ...] for each item], threshold: number or null, chosen_on: words or null}}",
+    "match": f"{{matches: [{HIT} or null for each item], threshold: number, chosen_on: words or null}}",
 }
 
 
@@ -166,25 +167,27 @@ class Api:
     async def search(self, request: Request) -> Response:
         """The k nearest items of the index for each item, nearest first; within the threshold it is a match."""
         asked = await self.questions.read(request, "search")
-        threshold = self._index_to_search().threshold
+        index = self._index_to_search()
         answer = await self._answer(asked.items, asked.k)
         found = [[hit._asdict() for hit in hits] for hits in answer.hits]
-        return in_json({"found": found, "threshold": threshold})
+        return in_json({"found": found, "threshold": index.threshold, "chosen_on": index.chosen_on})
 
     async def match(self, request: Request) -> Response:
         """The nearest item of the index for each item if it is within the threshold, or else null."""
         asked = await self.questions.read(request, "match")
-        threshold = self._index_to_search().threshold if asked.threshold is None else asked.threshold
+        index = self._index_to_search()
+        given = asked.threshold is not None
+        threshold, chosen_on = (asked.threshold, None) if given else (index.threshold, index.chosen_on)
         if threshold is None:
             raise Refused(409, "this index has no threshold; calibrate the run, or give one")
         answer = await self._answer(asked.items, 1)
         matches = [hit._asdict() if hit.distance <= threshold else None for (hit,) in answer.hits]
-        return in_json({"matches": matches, "threshold": threshold})
+        return in_json({"matches": matches, "threshold": threshold, "chosen_on": chosen_on})
 
     async def health(self) -> Response:
         """What this server knows, and what it takes."""
         encoder, index = self.encoder, self.index
-        about = None if index is None else {name: getattr(index, name) for name in ("kind", "recall", "threshold")}
+        about = None if index is None else {name: getattr(index, name) for name in KNOWN}
         return in_json(
             {
                 "status": "ok",

@@ -146,10 +146,13 @@ def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
 
 
 def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tmp_path, recwarn):
-    encoder = type("Encoder", (), {"fingerprint": "abc", "calibration": {"threshold": 0.5}})()
+    encoder = type("Encoder", (), {"fingerprint": "abc", "calibration": {"threshold": 0.5, "chosen_on": "for"}})()
     index = filled(rows, encoder="abc")
     index.save(tmp_path)
-    assert Index.load(tmp_path, encoder).threshold == 0.5  # it had none of its own
+    taken = Index.load(tmp_path, encoder)  # it had none of its own
+    assert (taken.threshold, taken.chosen_on) == (0.5, "for")
+    taken.save(tmp_path)
+    assert Index.load(tmp_path).chosen_on == "for"
     index.threshold = 0.25
     index.save(tmp_path)
     assert Index.load(tmp_path).threshold == 0.25 and not recwarn

@@ -33,14 +33,14 @@ def test_it_gives_what_the_encoder_and_its_index_give(served, call, kind):
     np.testing.assert_allclose(answer["embeddings"], expected, atol=1e-6)
 
     status, answer = call(port, "POST", "/search", {"items": asked[:5], "k": 3})
-    assert status == 200 and answer["threshold"] == 0.05
+    assert status == 200 and (answer["threshold"], answer["chosen_on"]) == (0.05, "for far=0.05 on 9 labeled pairs")
     assert answer["found"] == [told(hits) for hits in index.search(expected[:5], 3)]
     assert len(call(port, "POST", "/search", {"items": asked[:1], "k": 1000})[1]["found"][0]) == len(index)
 
     status, answer = call(port, "POST", "/match", {"items": asked[:5]})
     assert status == 200 and answer["matches"] == [told([hit])[0] for hit in index.match(expected[:5])]
     status, answer = call(port, "POST", "/match", {"items": asked[:5], "threshold": -1})
-    assert (status, answer) == (200, {"matches": [None] * 5, "threshold": -1.0})
+    assert (status, answer) == (200, {"matches": [None] * 5, "threshold": -1.0, "chosen_on": None})
 
 
 def test_pictures_come_in_forms_too(served, call, form):

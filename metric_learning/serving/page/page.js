@@ -68,7 +68,7 @@ async function search() {
     const answer = await response.json();
     if (mine !== asked) return; // something else has been asked since
     if (!response.ok) throw new Error(answer.detail);
-    draw(answer.found[0], answer.threshold);
+    draw(answer.found[0], answer.threshold, answer.chosen_on);
   } catch (error) {
     if (mine !== asked) return;
     at("result").hidden = true;
@@ -80,7 +80,7 @@ async function search() {
 
 const nameOf = (hit) => hit.label || hit.id;
 
-function draw(hits, threshold) {
+function draw(hits, threshold, chosenOn) {
   const nearest = hits[0];
   const matches = threshold !== null && nearest.distance <= threshold;
   const verdict = at("verdict");
@@ -88,7 +88,8 @@ function draw(hits, threshold) {
   verdict.textContent = matches ? `A match: ${nameOf(nearest)}` : threshold === null ? `Nearest: ${nameOf(nearest)}` : "No match";
   show("within", threshold === null
     ? "No threshold has been calibrated, so nothing is said of matches."
-    : `${nameOf(nearest)} is at ${number(nearest.distance)}; what is within ${number(threshold)} is taken for the same.`);
+    : `${nameOf(nearest)} is at ${number(nearest.distance)}; what is within ${number(threshold)} is taken for the same` +
+      (chosenOn ? `, as chosen ${chosenOn}.` : "."));
   const lowest = Math.min(0, nearest.distance); // dot products have distances below 0
   const span = Math.max(hits[hits.length - 1].distance, threshold ?? 0) - lowest || 1;
   at("hits").replaceChildren(...hits.map((hit) => card(hit, threshold, 1 - (hit.distance - lowest) / span)));
