@@ -19,8 +19,10 @@ class ByPart(_Optimizer):
     Args:
         rates: pattern -> factor of the learning rate, and so of the weight decay, of the variables whose paths have it,
             such as {"backbone": 0.1, "proxies": 10}; of several patterns the last counts. The patterns are regular
-            expressions. The paths begin with `backbone/`, `head/` for the rest of an encoder, and `loss/`, with
-            `loss/proxies/` for learned vectors of classes. None: one rate for all.
+            expressions of whole parts of a path: "head" is in `head/dense/kernel` and not in
+            `backbone/multi_head_attention/kernel`, which "multi_head.*" is in; "^head" is the first part alone. The
+            paths begin with `backbone/`, `head/` for the rest of an encoder, and `loss/`, with `loss/proxies/` for
+            learned vectors of classes. None: one rate for all.
         **options: of the optimizer. Its `weight_decay` spares biases, scales and shifts of norms, and numbers.
 
     Raises:
@@ -44,13 +46,13 @@ class ByPart(_Optimizer):
         if not self.built:
             paths = [self._path_of(variable) for variable in variables]
             for pattern, _ in self.rates:
-                if paths and not any(re.search(pattern, path) for path in paths):
+                if paths and not any(_is_in(pattern, path) for path in paths):
                     tops = dict.fromkeys(path.partition("/")[0] for path in paths)
                     raise ValueError(
                         f"optimizer.rates has {pattern!r}, which is in the path of nothing that trains; "
                         f"there are {', '.join(f'{top}/...' for top in tops)}, such as {paths[0]} and {paths[-1]}"
                     )
-            rates = [([1.0] + [rate for pattern, rate in self.rates if re.search(pattern, path)])[-1] for path in paths]
+            rates = [([1.0] + [rate for pattern, rate in self.rates if _is_in(pattern, path)])[-1] for path in paths]
             keys = [self._var_key(variable) for variable in variables]
             self._rate_of = dict(zip(keys, rates, strict=True)).get
         super().build(variables)
@@ -69,6 +71,10 @@ class ByPart(_Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"rates": dict(self.rates)}
+
+
+def _is_in(pattern, path):
+    return re.search(rf"(?:^|(?<=/))(?:{pattern})(?:$|(?=/)|(?<=/))", path) is not None
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")

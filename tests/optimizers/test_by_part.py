@@ -56,11 +56,31 @@ def slow_adamw(values, rates, decays, steps=3, learning_rate=0.1):
 
 
 def test_rates_scale_steps_and_decay_which_spares_what_is_no_matrix():
-    found = after_steps(optimizers.AdamW(0.1, weight_decay=0.5, rates={"ker": 0.25, "gamma": 4, "bias|gamma": 2}))
+    found = after_steps(optimizers.AdamW(0.1, weight_decay=0.5, rates={"ker.*": 0.25, "gamma": 4, "bias|gamma": 2}))
     # The last pattern that fits counts.
     expected = slow_adamw([variable.numpy() for variable in variables()], [0.25, 2, 2], [0.5, 0, 0])
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ({"backbone": 0.5, "head": 3}, [0.5, 0.5, 3]),  # not "head" of "multi_head_attention"
+        ({"backbone/": 0.5, "head/dense": 3}, [0.5, 0.5, 3]),
+        ({"multi_head.*|dense": 2}, [2, 1, 2]),
+        ({"backbone/.*/query": 2, "kernel$": 3, "^head": 4}, [3, 3, 4]),
+    ],
+)
+def test_patterns_are_of_whole_parts_of_a_path(rates, expected):
+    paths = ["backbone/vit/multi_head_attention/query/kernel", "backbone/vit/head/kernel", "head/dense/kernel"]
+    if "head" in rates:
+        paths[1] = "backbone/vit/head_norm/kernel"
+    trained = [keras.Variable(np.ones(3, np.float32)) for _ in paths]
+    optimizer = optimizers.SGD(1.0, rates=rates)
+    optimizer.name_variables({id(variable): path for variable, path in zip(trained, paths, strict=True)})
+    optimizer.apply([tf.ones(3)] * 3, trained)
+    np.testing.assert_allclose([1 - variable.numpy()[0] for variable in trained], expected)
 
 
 def test_compiled_by_xla_the_steps_are_the_same():
