@@ -13,6 +13,7 @@ def saved(
     input_shape: Sequence[int],
     *,
     vocabulary_size: int | None = None,
+    column_sizes: Sequence[int] | None = None,
     path: str | pathlib.Path,
     train: str = "all",
     train_norms: bool = False,
@@ -23,6 +24,7 @@ def saved(
         input_shape: (height, width, channels) of the images, or (F,) of the features.
         vocabulary_size: None. Each run makes the vocabulary of its own texts, in which the ids of a saved encoder would
             stand for other words.
+        column_sizes: None. Likewise, each run numbers the cells of its own columns of categories.
         path: of an `encoder.keras`, or of the folder of the run.
         train: "all"; or "head" or "top:N", if it has a backbone, see `set_trained_part`.
         train_norms: of a backbone, likewise.
@@ -31,11 +33,13 @@ def saved(
         keras.Model from inputs to float32 [B, D]. A penalty on its embeddings stays with the run that had it.
 
     Raises:
-        ValueError: texts; no such file, or one that cannot be loaded safely; inputs of another shape than the encoder
+        ValueError: texts or categories; no such file, or one that cannot be loaded safely; inputs of another shape than the encoder
             takes; a part to train that it does not have.
     """
     if vocabulary_size is not None:
         raise ValueError("encoder=saved takes images and features; texts have another vocabulary in each run")
+    if column_sizes is not None:
+        raise ValueError("encoder=saved takes images and features; the cells of columns have other ids in each run")
     path = pathlib.Path(path).expanduser()
     encoder = load_safely("encoder.path", path / "encoder.keras" if path.is_dir() else path)
     taken, given = encoder.input_shape, encoder.output_shape

@@ -69,6 +69,7 @@ def no_encoder():
         (small_cnn, {"input_shape": (16,)}, r"takes inputs of shape \(16, 16, 3\); the data has \(16,\)"),
         (small_cnn, {"train": "head"}, "train must be all, as .* has no backbone; got 'head'"),
         (small_cnn, {"vocabulary_size": 9}, "texts have another vocabulary in each run"),
+        (small_cnn, {"column_sizes": (9, 4)}, "the cells of columns have other ids in each run"),
         (no_encoder, {}, "is no encoder, from inputs to embeddings"),
     ],
 )
