@@ -95,7 +95,7 @@ def evaluate(
 
     Without a gallery each row is a query against all the others (leave-one-out): itself is removed
     by id, here its position unless `ids` says otherwise. With a gallery, rows that share an id with
-    the query are removed if ids are given for both, and nothing is removed if not. Groups, such as the camera, remove
+    the query are removed if there are ids, which both sides must have, and nothing is removed if not. Groups, such as the camera, remove
     besides, of a query, the rows of both its label and its group (the rule of person re-identification).
 
     The search goes as deep as the metrics need: max(R, ks), R being the largest number of relevant rows of a query, so

@@ -51,7 +51,7 @@ class Relevance:
     Args:
         labels, gallery_labels: each [n] or [n, 1] integers or strings, or [n, C] of at least 0: a class a column.
         sizes: n and m, the numbers of queries and of gallery rows.
-        ids, gallery_ids: each [n] integers or strings; nothing is left out by id unless both are given.
+        ids, gallery_ids: each [n] integers or strings, or both None: then nothing is left out by id.
         groups, gallery_groups: each [n] integers or strings, or both None.
         levels, gallery_levels: each [n, L] integers, the ancestors of a row from the widest to the nearest, or None.
 
@@ -77,7 +77,8 @@ class Relevance:
         gallery_levels: ArrayLike | None = None,
     ) -> None:
         self._given, self._labels = labels, _labels(labels, gallery_labels, sizes)
-        for name, queries, gallery in (("groups", groups, gallery_groups), ("levels", levels, gallery_levels)):
+        pairs = {"ids": (ids, gallery_ids), "groups": (groups, gallery_groups), "levels": (levels, gallery_levels)}
+        for name, (queries, gallery) in pairs.items():
             if (queries is None) != (gallery is None):
                 raise ValueError(f"{name} and gallery_{name} must be given together; got only one of them")
         self._ids = _pair("ids", ids, gallery_ids, sizes)

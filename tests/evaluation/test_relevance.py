@@ -111,6 +111,14 @@ def test_rows_of_several_labels_are_relevant_when_they_share_one():
             "groups and gallery_groups must be given together; got only one",
         ),
         (
+            {"gallery_embeddings": [[1.0]], "gallery_labels": [1], "ids": [1, 2, 3, 4]},
+            "ids and gallery_ids must be given together; got only one",
+        ),
+        (
+            {"gallery_embeddings": [[1.0]], "gallery_labels": [1], "gallery_ids": [1]},
+            "ids and gallery_ids must be given together; got only one",
+        ),
+        (
             {"gallery_embeddings": [[1.0]], "gallery_labels": [[1, 0]]},
             r"must both be one a row, or have the same classes; got \[4\] and \[1, 2\]",
         ),
