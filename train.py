@@ -35,7 +35,7 @@ def experiment(cfg, folder, resume):
     import_tensorflow()
     from metric_learning.data import BatchPlan, what_to_learn
     from metric_learning.distances import check_same_distance
-    from metric_learning.encoder_files import describe_encoder
+    from metric_learning.encoder_files import save_encoder
     from metric_learning.encoders.custom import asked_for
     from metric_learning.evaluation import check_objective
     from metric_learning.penalties import penalize_weights, penalized
@@ -44,7 +44,7 @@ def experiment(cfg, folder, resume):
     from metric_learning.tokenized import what_trains
     from metric_learning.tracking import NoTracking
     from metric_learning.training import Learner, Loop, is_chief, restore_best, start_afresh
-    from metric_learning.whole_files import in_one_move, write_json, write_whole
+    from metric_learning.whole_files import write_json, write_whole
 
     started = time.perf_counter()
     strategy = build(cfg.strategy)
@@ -101,9 +101,7 @@ def experiment(cfg, folder, resume):
 
         # Judge, once, the best of what was trained.
         best_step = restore_best(folder, learner)
-        with in_one_move(folder / "encoder.keras") as unfinished:
-            encoder.save(unfinished)
-        describe_encoder(folder, source, cfg.distance, cfg.encoder.get("target"))
+        save_encoder(folder, encoder, source, cfg.distance, cfg.encoder.get("target"))
         trained = {name: judge(model, data, name) for name in ("validation", "test")}
 
         # Report.

@@ -4,18 +4,54 @@ import hashlib
 import importlib.metadata
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
-from metric_learning.whole_files import write_json
+from metric_learning.whole_files import in_one_move, write_json
+
+if TYPE_CHECKING:  # and not when it runs: scripts read such files before they need Keras
+    import keras
 
 ABOUT = "encoder.json"
 MODEL = "encoder.keras"
 PACKAGES = ("tensorflow", "keras")
 
 
-def describe_encoder(folder: str | Path, source: Any, distance: str, target: str | None = None) -> None:
+def save_encoder(
+    folder: str | Path, encoder: "keras.Model", source: Any, distance: str, target: str | None = None
+) -> None:
+    """Writes `encoder.keras` and `encoder.json`, see `describe_encoder`. A file that holds the same encoder stays as it
+    is, to the last byte, as a run that was finished and is gone through again would else disown its indexes: Keras
+    writes the time into its files.
+
+    Args:
+        encoder: to save; what it was compiled with is left out of the comparison.
+        folder, source, distance, target: see `describe_encoder`.
+    """
+    folder = Path(folder)
+    known, contents = read_json(folder / ABOUT), contents_of(encoder)
+    there = (folder / MODEL).is_file() and known.get("sha256") == sha256(folder / MODEL)
+    if not there or known.get("contents") != contents:
+        with in_one_move(folder / MODEL) as unfinished:
+            encoder.save(unfinished)
+    describe_encoder(folder, source, distance, target, contents)
+
+
+def contents_of(encoder: "keras.Model") -> str:
+    """A fingerprint of the layers and the weights of a model, in hexadecimal."""
+    found = hashlib.sha256(json.dumps([type(encoder).__name__, encoder.get_config()], default=repr).encode())
+    for weight in encoder.weights:
+        values = np.ascontiguousarray(weight)
+        found.update(f"{values.dtype} {values.shape} ".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()
+
+
+def describe_encoder(
+    folder: str | Path, source: Any, distance: str, target: str | None = None, contents: str | None = None
+) -> None:
     """Writes `encoder.json` beside the `encoder.keras` of a run: what `load` must know to feed it.
 
     Args:
@@ -23,6 +59,7 @@ def describe_encoder(folder: str | Path, source: Any, distance: str, target: str
         source: `DataSource` that it was trained on.
         distance: by which its embeddings are compared.
         target: the function that made an encoder of one's own.
+        contents: of the encoder, as `contents_of` tells.
     """
     about = {
         "kind": source.kind,
@@ -33,6 +70,7 @@ def describe_encoder(folder: str | Path, source: Any, distance: str, target: str
         "target": target,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "sha256": sha256(Path(folder) / MODEL),
+        "contents": contents,
     }
     write_json(Path(folder) / ABOUT, about)
 

@@ -124,7 +124,9 @@ def test_a_run_is_not_resumed_on_other_data(configure, images, without_report, t
     card = json.loads((folder / "data.json").read_text())
     assert sum(split["items"] for split in card["splits"].values()) == 96
     assert card["splits"]["train"]["class_sizes"] == {"smallest": 6, "median": 6.0, "largest": 6}
+    encoder = (folder / "encoder.keras").read_bytes()
     train.experiment(cfg, folder, resume=True)
+    assert (folder / "encoder.keras").read_bytes() == encoder  # its indexes stay its own
     save(root / "class99" / "0.png", 1)
     save(root / "class99" / "1.png", 2)
     with pytest.raises(ValueError, match="the data have changed since .*run began, so it cannot be resumed: .*class99"):
