@@ -33,8 +33,8 @@ def saved(
         keras.Model from inputs to float32 [B, D]. A penalty on its embeddings stays with the run that had it.
 
     Raises:
-        ValueError: texts or categories; no such file, or one that cannot be loaded safely; inputs of another shape than the encoder
-            takes; a part to train that it does not have.
+        ValueError: texts or categories; no such file, or one that cannot be loaded safely; inputs of another shape than
+            the encoder takes; a part to train that it does not have.
     """
     if vocabulary_size is not None:
         raise ValueError("encoder=saved takes images and features; texts have another vocabulary in each run")
