@@ -1,15 +1,18 @@
 import gzip
 import hashlib
 import importlib
+import pathlib
 import socket
 import struct
 import time
 
+import hydra
 import numpy as np
 import pytest
 
 from metric_learning.data import fashion_mnist
 from metric_learning.data import tfds as tfds_source
+from metric_learning.data.splits import split_classes_by_seed
 
 tfds_module = importlib.import_module("metric_learning.data.tfds_source")
 
@@ -18,6 +21,7 @@ tfds = pytest.importorskip("tensorflow_datasets")
 pytestmark = pytest.mark.filterwarnings("default")  # TFDS and what it imports warn about each other
 
 NUM_TRAIN, NUM_TEST = 60, 20
+CONF = pathlib.Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +218,58 @@ def test_texts_are_read_and_own_splits_kept(tmp_path):
     assert len(pooled.test.classes) == 4 and pooled.names_of(pooled.test) != names[4:]
     with pytest.raises(ValueError, match="must have the splits train and test, .* it has train, validation"):
         tfds_source("tiny", data_dir=tmp_path)
+
+
+ALPHABETS = {"train": range(0, 964, 20), "test": range(964, 1623, 20), "small1": [0]}
+SPECIES = {"train": [*range(0, 8142, 60)] * 2, "validation": range(0, 8142, 60), "test": [0]}
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "labels", "words"),
+    [
+        ("cifar100", "cifar100", {"train": [*range(100)] * 2, "test": range(100)}, []),
+        ("mnist", "mnist", {"train": [*range(10)] * 6, "test": range(10)}, ["data.validation_items=20"]),
+        ("omniglot", "omniglot", ALPHABETS, []),
+        ("inaturalist", "i_naturalist2018", SPECIES, ["data.image_size=[5,5]"]),
+    ],
+)
+def test_each_experiment_has_the_splits_of_its_set(tmp_path, option, name, labels, words):
+    """Of sets with the names, the features and the splits of the true ones, and few of their items."""
+    features = tfds.builder_cls(name)(data_dir=tmp_path).info.features
+    shape = [size or 6 for size in features["image"].shape]
+    others = {key: "a" if isinstance(each, tfds.features.Text) else 0 for key, each in features.items()}
+    image = np.zeros(shape, np.uint8)
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version=str(tfds.builder_cls(name).VERSION or "1.0.0"),
+        features=features,
+        split_datasets={
+            split: [(row, others | {"image": image, "label": label}) for row, label in enumerate(each)]
+            for split, each in labels.items()
+        },
+        data_dir=tmp_path,
+        disable_shuffling=True,
+    )
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        cfg = hydra.compose("config", [f"experiment={option}", f"data.data_dir={tmp_path}", *words])
+    source = hydra.utils.instantiate(cfg.data, _convert_="all")
+    classes = {split: set(part.labels.tolist()) for split, part in source.splits.items()}
+    sizes = {split: len(part) for split, part in source.splits.items()}
+    if option == "mnist":  # classes seen, its own test
+        assert not source.unseen_classes and classes["train"] == classes["test"] == set(range(10))
+        assert sizes == {"train": 40, "validation": 20, "test": 10}
+        return
+    assert source.unseen_classes and sum(map(len, classes.values())) == len(set().union(*classes.values()))
+    assert source.input_shape == {"cifar100": (32, 32, 3), "omniglot": (28, 28, 3), "inaturalist": (5, 5, 3)}[option]
+    if option == "cifar100":
+        assert [len(part) for part in classes.values()] == [40, 10, 50] and sum(sizes.values()) == 300
+    elif option == "omniglot":  # the alphabets of its test
+        assert classes["test"] == set(labels["test"]) and len(classes["train"]) == 44
+    else:
+        assert classes["test"] <= set(split_classes_by_seed(8142, test_fraction=0.3)["test"].tolist())
+        assert sum(sizes.values()) == 3 * 136
+
+
+def test_species_to_find_are_nearly_as_many_as_those_of_the_papers():
+    parts = split_classes_by_seed(8142, test_fraction=0.3, validation_fraction=0.1)
+    assert len(parts["test"]) == 2443 and sum(map(len, parts.values())) == 8142
