@@ -19,8 +19,9 @@ _AT_K: dict[str, Callable[..., np.ndarray]] = {
 _AT_R: dict[str, Callable[..., np.ndarray]] = {
     "r_precision": metrics.r_precision,
     "map@r": metrics.map_at_r,
-    "mrr": metrics.mean_reciprocal_rank,
 }
+# The same at a k of its own: the largest R, or the largest of `ks` if that is more.
+_AT_DEPTH: dict[str, Callable[..., np.ndarray]] = {"mrr": metrics.reciprocal_rank_at_k}
 # Name -> function of (hits, relevant) that needs the whole ranking.
 _OF_ALL: dict[str, Callable[..., np.ndarray]] = {
     "map": metrics.mean_average_precision,
@@ -28,7 +29,7 @@ _OF_ALL: dict[str, Callable[..., np.ndarray]] = {
 }
 # What is not a mean over queries: each stands for several scores, or for means of another kind.
 WHOLE = ("clustering", "verification", "geometry", "macro")
-NAMES = (*(f"{name}@k" for name in (*_AT_K, "ndcg")), *_AT_R, *_OF_ALL, *WHOLE)
+NAMES = (*(f"{name}@k" for name in (*_AT_K, "ndcg")), *_AT_R, *_AT_DEPTH, *_OF_ALL, *WHOLE)
 DEFAULT = ("recall@k", "precision@1", "r_precision", "map@r", "mrr")
 
 
@@ -38,11 +39,13 @@ class Choice(NamedTuple):
     at_k: (name, k) of "recall@4" and the like.
     others: "map@r", "mrr" and the like.
     whole: those of `WHOLE`.
+    ks: as they were given.
     """
 
     at_k: tuple[tuple[str, int], ...]
     others: tuple[str, ...]
     whole: tuple[str, ...]
+    ks: tuple[int, ...] = ()
 
     @property
     def largest_k(self) -> int:
@@ -52,10 +55,20 @@ class Choice(NamedTuple):
         """How many neighbors a query needs."""
         if any(name in _OF_ALL for name in self.others):
             return gallery_size
-        return max(self.largest_k, largest_r if self.others else 1)
+        beyond = self._beyond(largest_r) if any(name in _AT_DEPTH for name in self.others) else 1
+        return max(self.largest_k, beyond, largest_r if self.others else 1)
+
+    def _beyond(self, largest_r):
+        """The k of what stands in `_AT_DEPTH`, whatever else is wanted or kept."""
+        return max(largest_r, *self.ks)
 
     def columns(
-        self, hits: np.ndarray, relevant: np.ndarray, gains: Callable[[], np.ndarray], at_least: np.ndarray
+        self,
+        hits: np.ndarray,
+        relevant: np.ndarray,
+        gains: Callable[[], np.ndarray],
+        at_least: np.ndarray,
+        largest_r: int,
     ) -> dict[str, np.ndarray]:
         """[b] float64 by name, in the order of the choice.
 
@@ -63,6 +76,7 @@ class Choice(NamedTuple):
             hits, relevant: see `metrics`.
             gains: gives [b, k], called if a metric needs it.
             at_least: [b, G], see `metrics.ndcg_at_k`.
+            largest_r: of all queries, not of these alone.
         """
         found = {}
         for name, k in self.at_k:
@@ -71,7 +85,10 @@ class Choice(NamedTuple):
             else:
                 found[f"{name}@{k}"] = _AT_K[name](hits, relevant, k)
         for name in self.others:
-            found[name] = (_AT_R | _OF_ALL)[name](hits, relevant)
+            if name in _AT_DEPTH:
+                found[name] = _AT_DEPTH[name](hits, relevant, self._beyond(largest_r))
+            else:
+                found[name] = (_AT_R | _OF_ALL)[name](hits, relevant)
         return found
 
 
@@ -94,12 +111,12 @@ def choose(names: Sequence[str], ks: Sequence[int]) -> Choice:
         name, _, k = str(given).partition("@")
         if name in (*_AT_K, "ndcg") and re.fullmatch("k|[1-9][0-9]*", k):
             at_k |= {(name, each): None for each in (ks if k == "k" else [int(k)])}
-        elif given in _AT_R or given in _OF_ALL:
+        elif given in (*_AT_R, *_AT_DEPTH, *_OF_ALL):
             others.append(given)
         elif given in WHOLE:
             whole.append(given)
         else:
-            raise ValueError(f"evaluation.metrics must be of {', '.join(NAMES)}, or with a number for k; got {given!r}")
+            raise ValueError(f"metrics must be of {', '.join(NAMES)}, or with a number for k; got {given!r}")
     if not (at_k or others):
-        raise ValueError("evaluation.metrics must name at least one that has a value for each query, such as recall@k")
-    return Choice(tuple(at_k), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(whole)))
+        raise ValueError("metrics must name at least one that has a value for each query, such as recall@k")
+    return Choice(tuple(at_k), tuple(dict.fromkeys(others)), tuple(dict.fromkeys(whole)), tuple(ks))

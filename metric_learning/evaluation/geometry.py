@@ -1,7 +1,7 @@
 """How embeddings lie in space, whatever is searched: alignment, uniformity, effective rank, and collapse.
 
-All rows are brought to length 1 first, zero rows left out. Each function gives (value, standard error), the error by
-the infinitesimal jackknife over classes: what the score would gain or lose with other classes.
+All rows are brought to length 1 first, zero rows left out. The functions for one score give (value, standard error),
+the error by the infinitesimal jackknife over classes: what the score would gain or lose with other classes.
 """
 
 import warnings
@@ -13,8 +13,13 @@ from metric_learning.evaluation.intervals import by_class
 _MOST_ROWS = 8192  # of the pairs for uniformity, drawn from more
 
 
-def geometry(rows: np.ndarray, classes: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Alignment, uniformity and effective rank of rows [n, D] with classes [n], by name; warns of a collapse."""
+def geometry(rows: np.ndarray, classes: np.ndarray) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Alignment, uniformity and effective rank of rows [n, D] with classes [n]: name -> (score, 95 % interval); warns
+    of a collapse.
+
+    The interval is the score +- 1.96 standard errors, which derivatives give without drawing, cut where the range of
+    the score ends, as a normal has no ends.
+    """
     lengths = np.linalg.norm(np.asarray(rows, np.float64), axis=1, keepdims=True)
     there = lengths[:, 0] > 0
     rows, classes = rows[there] / lengths[there], np.asarray(classes)[there]
@@ -30,7 +35,11 @@ def geometry(rows: np.ndarray, classes: np.ndarray) -> dict[str, tuple[float, fl
             "where 1 and 0 mean that all are the same",
             stacklevel=2,
         )
-    return found
+    ranges = {"alignment": (0.0, 4.0), "uniformity": (-8.0, 0.0), "effective_rank": (1.0, float(rows.shape[1]))}
+    return {
+        name: (score, (max(least, score - 1.96 * error), min(most, score + 1.96 * error)))
+        for (name, (score, error)), (least, most) in zip(found.items(), ranges.values(), strict=True)
+    }
 
 
 def alignment(rows: np.ndarray, classes: np.ndarray) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def intervals(
 
     Args:
         per_query: name -> [n] values, NaN for queries that do not count.
-        classes: [n] integers, the class of each query.
+        classes: [n] integers, the class of each query; or [n, C] bool of several, which overlap and so cannot be drawn.
         over: "classes" or "queries", what is drawn again.
         macro: of means over classes, of the means over their queries.
         resamples: how often.
@@ -48,7 +48,7 @@ def intervals(
         queries) to draw from, as these then seem too sure; NaN where fewer than two count.
 
     Raises:
-        ValueError: `over` is neither.
+        ValueError: `over` is neither, or classes that overlap.
 
     Example:
         >>> low, high = intervals({"recall@1": np.array([0.0, 1.0] * 50)}, np.arange(100))["recall@1"]
@@ -59,14 +59,19 @@ def intervals(
     values = np.stack(list(per_query.values()), axis=1)
     counted = ~np.isnan(values)
     values = np.where(counted, values, 0.0)
-    numbers = np.unique(classes, return_inverse=True)[1].reshape(-1)
-    sums, counts = by_class(values, numbers), by_class(counted, numbers)
+    members = np.asarray(classes)
+    if members.ndim == 1:
+        members = np.unique(classes, return_inverse=True)[1].reshape(-1)
+    elif over == "classes":
+        raise ValueError("over must be queries where a row has several classes, as these overlap; got 'classes'")
+    sums, counts = by_class(values, members), by_class(counted, members)
     means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     if over == "queries" and macro:
         # To first order a mean over classes moves by what each query is off the mean of its class.
         present = np.maximum(np.count_nonzero(counts, axis=0), 1)
         center = means.sum(axis=0) / present
-        off = np.where(counted, values - means[numbers], 0.0) / np.maximum(counts[numbers], 1) / present
+        parts = 1 / np.maximum(counts, 1)
+        off = (values * _of_rows(parts, members) - _of_rows(means * parts, members)) * counted / present
         sums, counts = off * len(values) + np.where(counted.any(axis=0), center, np.nan), np.ones_like(values)
     elif over == "queries":
         sums, counts = values, counted
@@ -86,12 +91,14 @@ def intervals(
     units = np.count_nonzero(counts, axis=0)
     ranges = (reduce(np.where(counted, values, estimates), axis=0) for reduce in (np.min, np.max))
     table = np.concatenate(found).T
-    return {name: _bounds(*parts) for name, *parts in zip(per_query, table, estimates, units, *ranges, strict=True)}
+    return {name: bounds_of(*parts) for name, *parts in zip(per_query, table, estimates, units, *ranges, strict=True)}
 
 
-def _bounds(means, estimate, units, least, most):
-    """The percentiles, farther from the estimate by what few units make them too near: Student's t for the normal, and
-    the n - 1 of a variance."""
+def bounds_of(
+    means: np.ndarray, estimate: float, units: int, least: float = -np.inf, most: float = np.inf
+) -> tuple[float, float]:
+    """A 95 % interval from an estimate's resamples [r]: their percentiles, farther from the estimate by what few units
+    make them too near (Student's t for the normal, and the n - 1 of a variance), within the range of the score."""
     if units < 2 or np.isnan(means).all():
         return float("nan"), float("nan")
     wider = stats.t.ppf(0.975, units - 1) / stats.norm.ppf(0.975) * np.sqrt(units / (units - 1))
@@ -100,7 +107,25 @@ def _bounds(means, estimate, units, least, most):
     return float(low), float(high)
 
 
+def around(
+    resamples: np.ndarray, estimate: float, units: int, least: float = -np.inf, most: float = np.inf
+) -> tuple[float, float]:
+    """`bounds_of` resamples moved so that their mean is the estimate, where drawing again shifts the score: fewer
+    classes are left in a resample, which alone changes an entropy."""
+    if units < 2 or np.isnan(resamples).all():
+        return float("nan"), float("nan")
+    return bounds_of(resamples - np.nanmean(resamples) + estimate, estimate, units, least, most)
+
+
 def by_class(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """[C, M] float64, the sums of values [n, M] over the rows of each class, from numbers [n] of 0 to C - 1."""
+    """[C, M] float64, the sums of values [n, M] over the rows of each class, from numbers [n] of 0 to C - 1, or from
+    [n, C] bool where rows are of several."""
+    if numbers.ndim == 2:
+        return numbers.T.astype(np.float64) @ np.asarray(values, np.float64)
     size = int(numbers.max(initial=-1)) + 1
     return np.stack([np.bincount(numbers, column, size) for column in np.asarray(values, np.float64).T], axis=1)
+
+
+def _of_rows(table, members):
+    """[n, M], of a table [C, M] by class what is of each row, summed where it has several classes."""
+    return table[members] if members.ndim == 1 else members.astype(np.float64) @ table

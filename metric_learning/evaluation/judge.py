@@ -1,7 +1,9 @@
 """The evaluation that a run repeats: before training, while it trains, and at its end."""
 
+import contextlib
 import dataclasses
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -18,7 +20,8 @@ from metric_learning.evaluation.variants import check_variants, evaluate_variant
 
 class SplitEvaluation(NamedTuple):
     """What a `Judge` found: the split's name, its `Evaluation`, the embeddings [n, D] float32 of its items and of the
-    gallery, None if it has none, and what is drawn again for intervals: classes, unless training knew them."""
+    gallery, None if it has none, and what is drawn again for intervals: classes, unless training knew them or an item
+    has several."""
 
     split_name: str
     evaluation: Evaluation
@@ -59,6 +62,7 @@ class Judge:
 
     Raises:
         ValueError: an unknown metric, no k or one below 1, every or batch_size below 1, no memory, an unknown distance.
+            What is wrong is named as in the configuration, such as evaluation.ks.
     """
 
     ks: tuple = (1, 2, 4, 8)
@@ -82,8 +86,9 @@ class Judge:
         if not self.memory > 0:
             raise ValueError(f"evaluation.memory must be above 0; got {self.memory}")
         check_distance(self.distance)
-        choose(self.metrics, self.ks)
-        check_variants(self.prefixes, self.quantizations, self.expand, self.rerank, self.distance)
+        with _named_as_settings():
+            choose(self.metrics, self.ks)
+            check_variants(self.prefixes, self.quantizations, self.expand, self.rerank, self.distance)
         check_choice(ENGINES, **{"evaluation.engine": self.engine})
 
     def __call__(self, encoder: keras.Model, source: Any, split_name: str) -> SplitEvaluation:
@@ -116,9 +121,23 @@ class Judge:
             if split.ids is None or gallery.ids is None:  # then no query is in the gallery
                 options["ids"] = options["gallery_ids"] = None
         options |= {name: getattr(self, name) for name in ("prefixes", "quantizations", "expand", "rerank")}
-        found = evaluate_variants(embeddings, split.labels, **options)
-        drawn = "classes" if getattr(source, "unseen_classes", True) else "queries"
+        with _named_as_settings():
+            found = evaluate_variants(embeddings, split.labels, **options)
+        of_one_class = getattr(source, "unseen_classes", True) and split.labels.ndim == 1
+        drawn = "classes" if of_one_class else "queries"
         return SplitEvaluation(split_name, found, embeddings, options.get("gallery_embeddings"), drawn)
 
     def _embed(self, encoder, split):
         return embed(encoder, split.inputs, self.batch_size, progress=True, memory=self.memory)
+
+
+@contextlib.contextmanager
+def _named_as_settings() -> Iterator[None]:
+    """Puts the name of the group before what an error names first, where that is a setting of a `Judge`."""
+    try:
+        yield
+    except ValueError as error:
+        first = re.match("[a-z_]+", str(error))
+        if first and first[0] in {field.name for field in dataclasses.fields(Judge)} - {"distance"}:
+            raise ValueError(f"evaluation.{error}") from error
+        raise

@@ -206,20 +206,27 @@ def ndcg_at_k(gains: ArrayLike, at_least: ArrayLike, k: int) -> np.ndarray:
     return np.divide(gains[:, :k] @ discounts, best, out=np.full(len(gains), np.nan), where=best > 0)
 
 
-def mean_reciprocal_rank(hits: ArrayLike, relevant: ArrayLike) -> np.ndarray:
-    """Reciprocal rank, whose mean over queries is MRR: 1 / min{i <= k: rel(i) = 1}, and 0 if there
-    is no such i.
+def reciprocal_rank_at_k(hits: ArrayLike, relevant: ArrayLike, k: int) -> np.ndarray:
+    """Reciprocal rank, whose mean over queries is MRR@k (of TREC and MS MARCO): 1 / min{i <= k: rel(i) = 1}, and 0 if
+    there is no such i.
 
-    k is the depth of the table: a deeper one can only raise the value, by less than 1/k per query.
+    A larger k can only raise the value, by at most 1 / (k + 1) per query, up to that of the whole ranking.
+
+    Args:
+        k: from 1 to the depth of the table; what lies beyond counts nothing.
 
     Returns:
         [n] float64 in [0, 1]; NaN for queries without positives.
 
+    Raises:
+        ValueError: the table is shallower than `k`, or shapes do not fit.
+
     Example:
-        >>> mean_reciprocal_rank([[False, True], [False, False]], [1, 1])
+        >>> reciprocal_rank_at_k([[False, True, False], [False, False, True]], [1, 1], k=2)
         array([0.5, 0. ])
     """
-    hits, relevant = _checked(hits, relevant, depth=1)
+    hits, relevant = _checked(hits, relevant, depth=k)
+    hits = hits[:, :k]
     return _unless_without_positives(relevant, hits.any(axis=1) / (hits.argmax(axis=1) + 1))
 
 

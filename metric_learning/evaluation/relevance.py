@@ -93,6 +93,22 @@ class Relevance:
         """int64 [n] and [m], from 0, equal for rows of equal labels."""
         return joint(*(self._words or [self._labels]))
 
+    @property
+    def of_several(self) -> Columns | None:
+        """bool [n, C] and [m, C], whether rows have a label, where they may have several."""
+        return self._labels if self._words else None
+
+    @functools.cached_property
+    def units(self) -> Columns:
+        """int64 [n] and [m], from 0: what is drawn again to tell how sure a score is. Classes; of several labels a row,
+        which are no partition, items, which are the same where their ids are."""
+        if not self._words:
+            return self.class_numbers
+        if self._ids:
+            return joint(self._ids)
+        num_queries, gallery_size = len(self._labels[0]), len(self._labels[1])
+        return np.arange(num_queries), np.arange(num_queries, num_queries + gallery_size)
+
     def are_of(self, labels: ArrayLike) -> np.ndarray:
         """[n] bool, whether the labels of the queries are among these.
 

@@ -97,7 +97,7 @@ class RerankedFinder:
     """
 
     def __init__(self, finder: Finder, queries: ArrayLike, gallery: ArrayLike, distance: str = "cosine") -> None:
-        check_from_zero(distance, "evaluation.rerank")
+        check_from_zero(distance, "rerank")
         self.num_queries, self.gallery_size, self.fewest = finder.num_queries, finder.gallery_size, finder.fewest
         self._finder = finder
         rows = np.asarray(gallery, np.float32)
@@ -177,7 +177,7 @@ def expand_queries(
         found = search(queries, gallery, neighbors, query_ids=query_ids, gallery_ids=gallery_ids)
     else:
         finder = Finder(queries, gallery, left_out=left_out)
-        check_within(1, finder.fewest, **{"evaluation.expand": neighbors})
+        check_within(1, finder.fewest, expand=neighbors)
         found = finder.all(neighbors)
     unit, unit_gallery = _unit_rows(queries), _unit_rows(gallery)
     weights = np.maximum(0.0, 1.0 - found.distances) ** alpha

@@ -74,14 +74,14 @@ def check_variants(
     second looks."""
     for prefix in prefixes:
         if not isinstance(prefix, int) or prefix < 1:
-            raise ValueError(f"evaluation.prefixes must be numbers of dimensions, at least 1; got {prefix!r}")
+            raise ValueError(f"prefixes must be numbers of dimensions, at least 1; got {prefix!r}")
     for quantization in quantizations:
-        check_choice(QUANTIZATIONS, **{"evaluation.quantizations": quantization})
-    check_whole(0, **{"evaluation.expand": expand})
+        check_choice(QUANTIZATIONS, quantizations=quantization)
+    check_whole(0, expand=expand)
     if expand and distance != "cosine":
-        raise ValueError(f"evaluation.expand needs distance=cosine, as it sums rows of length 1; got {distance!r}")
+        raise ValueError(f"expand needs distance=cosine, as it sums rows of length 1; got {distance!r}")
     if rerank:
-        check_from_zero(distance, "evaluation.rerank")
+        check_from_zero(distance, "rerank")
 
 
 def quantized(rows: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def _second_looks(expand: int, rerank: bool) -> Iterator[tuple[str, dict[str, An
 def _variants(rows, gallery, distance, prefixes, quantizations) -> Iterator[tuple[str, Any, Any, dict[str, Any]]]:
     for prefix in prefixes:
         if prefix > rows.shape[1]:
-            raise ValueError(f"evaluation.prefixes must be at most the {rows.shape[1]} dimensions; got {prefix}")
+            raise ValueError(f"prefixes must be at most the {rows.shape[1]} dimensions; got {prefix}")
         shorter = None if gallery is None else gallery[:, :prefix]
         yield f"prefix_{prefix}", rows[:, :prefix], shorter, {"distance": distance}
     searched = rows if gallery is None else gallery

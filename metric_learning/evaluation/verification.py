@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metric_learning.distances import pairwise
+from metric_learning.evaluation.intervals import around
 from metric_learning.evaluation.relevance import Relevance
 
 FARS = (1e-1, 1e-2, 1e-3)
@@ -16,7 +17,8 @@ _MOST_PAIRS = 2**25  # up to so many, all are judged
 _DRAWN_PAIRS = 2**22  # of each kind, when there are more
 _BLOCK_PAIRS = 2**21
 _BINS = 512
-_RESAMPLES = 200
+_RESAMPLES = 400
+_MOST_UNITS = 2048  # drawn again at once; more are drawn in groups
 
 
 def roc_auc(positive: ArrayLike, negative: ArrayLike) -> float:
@@ -39,9 +41,27 @@ def equal_error_rate(positive: ArrayLike, negative: ArrayLike) -> float:
         >>> equal_error_rate([0.1, 0.2, 0.6], [0.3, 0.7, 0.8])  # at 0.3 a third of either is wrong
         0.3333333333333333
     """
-    far, tar, _ = _curve(*_both(positive, negative))
-    place = np.abs(far - (1 - tar)).argmin()
-    return float((far[place] + 1 - tar[place]) / 2)
+    return equal_error(positive, negative)[1]
+
+
+def equal_error(positive: ArrayLike, negative: ArrayLike) -> tuple[float, float]:
+    """The threshold of `equal_error_rate`, the lowest of such distances, and the rate.
+
+    Example:
+        >>> equal_error([0.1, 0.2, 0.6], [0.3, 0.7, 0.8])
+        (0.3, 0.3333333333333333)
+    """
+    near, far = _both(positive, negative)
+    # FAR - FRR grows with the threshold. It turns between two positives, or outside of them, and there at a negative.
+    thresholds = np.unique(near)
+    passed = _rates(near, far, thresholds)
+    place = int(np.searchsorted(passed[0] + passed[1], 1.0))
+    start = 0 if place == 0 else np.searchsorted(far, thresholds[place - 1])
+    stop = len(far) if place == len(thresholds) else np.searchsorted(far, thresholds[place], side="right")
+    thresholds = np.unique(np.concatenate([thresholds, far[start:stop]]))
+    fars, tars = _rates(near, far, thresholds)
+    place = int(np.abs(fars - (1 - tars)).argmin())
+    return float(thresholds[place]), float((fars[place] + 1 - tars[place]) / 2)
 
 
 def tar_at_far(positive: ArrayLike, negative: ArrayLike, far: float) -> float:
@@ -70,24 +90,30 @@ def best_threshold(positive: ArrayLike, negative: ArrayLike) -> tuple[float, flo
 
 def verification(
     queries: np.ndarray, gallery: np.ndarray, relevance: Relevance, distance: str = "cosine"
-) -> dict[str, tuple[float, float | None]]:
-    """Scores of telling pairs apart: name -> (score, standard error, None for the threshold).
+) -> dict[str, tuple[float, tuple[float, float]]]:
+    """Scores of telling pairs apart: name -> (score, 95 % interval).
 
     "roc_auc", "eer", "tar@far=0.1" and so on, "best_threshold" and "best_accuracy", which it reaches. Of all pairs of a
-    query and a gallery row that is not left out, up to 2^25; of more, of about 2^22 of each kind, drawn. The error is
-    that of drawing the classes again, 200 times, with the distances sorted into 512 bins.
+    query and a gallery row that is not left out, up to 2^25; of more, of about 2^22 of each kind, drawn. The interval
+    holds the percentiles of drawing the classes again, or of several labels a row the items, 400 times, with the
+    distances sorted into 512 bins.
     """
     pairs = _all_pairs if len(queries) * len(gallery) <= _MOST_PAIRS else _drawn_pairs
     distances, alike, ends = pairs(queries, gallery, relevance, distance)
     positive, negative = distances[alike], distances[~alike]
     if not len(positive) or not len(negative):
-        raise ValueError("evaluation.metrics=[verification] needs pairs of one class and of two; got only one kind")
+        raise ValueError("metrics=[verification] needs pairs of one class and of two; got only one kind")
     threshold, accuracy = best_threshold(positive, negative)
     scores = {"roc_auc": roc_auc(positive, negative), "eer": equal_error_rate(positive, negative)}
     scores |= {f"tar@far={far:g}": tar_at_far(positive, negative, far) for far in FARS}
     scores |= {"best_accuracy": accuracy, "best_threshold": threshold}
-    errors = _errors(distances, alike, ends)
-    return {name: (score, errors.get(name)) for name, score in scores.items()}
+    resamples = _resamples(distances, alike, ends)
+    units = len(np.unique(np.concatenate(relevance.units)))
+    found = {name: around(resamples[name], score, units, 0.0, 1.0) for name, score in scores.items()}
+    # The best of many thresholds jumps: no mean of it is of use.
+    low, high = np.percentile(np.append(resamples["best_threshold"], threshold), (2.5, 97.5))
+    found["best_threshold"] = min(float(low), threshold), max(float(high), threshold)
+    return {name: (score, found[name]) for name, score in scores.items()}
 
 
 def _both(positive, negative):
@@ -98,18 +124,21 @@ def _both(positive, negative):
 
 
 def _curve(positive, negative):
-    """FAR and TAR at thresholds just below all, and at each distance of a positive pair."""
-    thresholds = np.concatenate([[-np.inf], positive])
-    # Between two of these only FAR changes, so the best lies at one of them; the equal error may lie in between.
-    thresholds = np.unique(np.concatenate([thresholds, negative])) if len(negative) < 2**20 else np.unique(thresholds)
-    tar = np.searchsorted(positive, thresholds, side="right") / len(positive)
-    far = np.searchsorted(negative, thresholds, side="right") / len(negative)
-    return far, tar, thresholds
+    """FAR and TAR at thresholds just below all, and at each distance of a positive pair: between two of these only FAR
+    changes, and for the worse."""
+    thresholds = np.unique(np.concatenate([[-np.inf], positive]))
+    return *_rates(positive, negative, thresholds), thresholds
+
+
+def _rates(positive, negative, thresholds):
+    """FAR and TAR at each threshold."""
+    far, tar = (np.searchsorted(each, thresholds, side="right") / len(each) for each in (negative, positive))
+    return far, tar
 
 
 def _all_pairs(queries, gallery, relevance, distance):
-    """Distances [p], whether they are of one class [p], and the classes of both ends, [2, p]."""
-    of_queries, of_gallery = relevance.class_numbers
+    """Distances [p], whether they are of one class [p], and the units of both ends, [2, p]."""
+    of_queries, of_gallery = relevance.units
     found = []
     step = max(1, _BLOCK_PAIRS // len(gallery))
     candidates = np.arange(len(gallery))
@@ -154,7 +183,7 @@ def _drawn_pairs(queries, gallery, relevance, distance):
     for start in range(0, len(query), 2**17):
         part = slice(start, start + 2**17)
         distances[part] = _row_by_row(queries[query[part]], gallery[row[part]], distance)
-    of_queries, of_gallery = relevance.class_numbers
+    of_queries, of_gallery = relevance.units
     return distances, alike, np.stack([of_queries[query], of_gallery[row]])
 
 
@@ -173,9 +202,11 @@ def _row_by_row(queries, rows, distance):
     return np.sqrt(squared) if distance == "euclidean" else squared
 
 
-def _errors(distances, alike, ends):
-    """Of classes drawn again with weights w: a pair of class c counts w_c, a pair of classes c and d counts w_c w_d, to
-    first order w_c + w_d - 1."""
+def _resamples(distances, alike, ends):
+    """Each score [r] of classes drawn again with weights w: a pair of class c counts w_c, a pair of classes c and d
+    counts w_c w_d, to first order w_c + w_d - 1."""
+    apart = alike & (ends[0] != ends[1])  # of several labels
+    ends = ends % _MOST_UNITS  # so many groups vary by chance as their members do
     edges = np.quantile(distances[:: max(1, len(distances) // 2**18)], np.linspace(0, 1, _BINS + 1)[1:-1])
     cells = 2 * np.searchsorted(edges, distances) + alike
     num_classes = int(ends.max()) + 1
@@ -184,17 +215,20 @@ def _errors(distances, alike, ends):
     of_class = of_class.reshape(num_classes, width).astype(np.float32)
     weights = np.random.default_rng(0).poisson(1.0, size=(_RESAMPLES, num_classes)).astype(np.float32)
     tables = weights @ of_class
-    positive = tables[:, 1::2].cumsum(axis=1)  # twice, which no share sees
+    # Of one class 2 w_c, as no share sees the 2.
+    positive = np.maximum(tables[:, 1::2] - np.bincount(cells[apart], minlength=width)[1::2], 0.0).cumsum(axis=1)
     negative = np.maximum(tables[:, ::2] - np.bincount(cells, minlength=width)[::2], 0.0).cumsum(axis=1)
     there = (positive[:, -1] > 0) & (negative[:, -1] > 0)
     far, tar = (each[there] / each[there, -1:] for each in (negative, positive))
+    last = float(distances.max())
     middle = (np.diff(far, prepend=0.0, axis=1) * (tar + np.pad(tar, ((0, 0), (1, 0)))[:, :-1]) / 2).sum(axis=1)
     gap = np.abs(far + tar - 1).argmin(axis=1)[:, None]
     found = {
         "roc_auc": middle,
         "eer": (np.take_along_axis(far - tar, gap, 1)[:, 0] + 1) / 2,
         "best_accuracy": ((tar - far).max(axis=1) + 1) / 2,
+        "best_threshold": np.append(edges, last)[(tar - far).argmax(axis=1)],
     }
     for share in FARS:
         found[f"tar@far={share:g}"] = np.array([np.interp(share, f, t) for f, t in zip(far, tar, strict=True)])
-    return {name: float(np.nanstd(values)) for name, values in found.items()}
+    return found

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metric_learning.evaluation.names import numbered
+from metric_learning.evaluation.verification import equal_error
 from metric_learning.labels import are_alike, label_array, rarest_class
 
 PAIRS = 100_000  # of each kind: shares of them have a standard error of .2 % at most
@@ -28,11 +29,7 @@ class PairDistances:
     @cached_property
     def equal_error(self) -> tuple[float, float]:
         """(threshold, rate): where the share of near pairs beyond it equals the share of far pairs within it."""
-        thresholds = np.sort(np.concatenate([self.near, self.far]))
-        missed = 1 - np.searchsorted(np.sort(self.near), thresholds, side="right") / len(self.near)
-        accepted = np.searchsorted(np.sort(self.far), thresholds, side="right") / len(self.far)
-        place = np.argmin(np.abs(missed - accepted))
-        return float(thresholds[place]), float(missed[place] + accepted[place]) / 2
+        return equal_error(self.near, self.far)
 
     @cached_property
     def overlap(self) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metric_learning.evaluation import evaluate, metrics
-from metric_learning.evaluation.choice import DEFAULT, NAMES, choose
+from metric_learning.evaluation.choice import DEFAULT, NAMES, WHOLE, choose
 
 
 @pytest.fixture
@@ -124,6 +124,23 @@ def test_shallow_metrics_search_shallow(monkeypatch):
     assert choose(["recall@k"], (1, 4)).depth(30, 1000) == 4
     assert choose(["recall@k", "map@r"], (1, 4)).depth(30, 1000) == 30
     assert choose(["minp"], (1,)).depth(30, 1000) == 1000
+    assert choose(["mrr"], (1, 40)).depth(30, 1000) == 40
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WHOLE])
+def test_no_metric_depends_on_what_is_kept_or_wanted_besides(name):
+    """Of 60 rows a pair each, spread at random: the first hit often lies far down."""
+    rows, labels = np.random.default_rng(5).normal(size=(60, 3)), np.arange(60) // 2
+    options = {"ks": (1, 4), "distance": "euclidean"}
+    little = evaluate(rows, labels, metrics=[name], keep=1, **options)
+    much = evaluate(rows, labels, metrics=[name], keep=50, **options)
+    beside = evaluate(rows, labels, metrics=[name, "map", "ndcg@30"], **options)
+    assert much.neighbors.indices.shape == (60, 50)
+    for column, values in little.per_query.items():
+        np.testing.assert_array_equal(values, much.per_query[column])
+        np.testing.assert_array_equal(values, beside.per_query[column])
+    if name == "mrr":
+        assert 0 in values and set(values.tolist()) <= {0, 1, 1 / 2, 1 / 3, 1 / 4}
 
 
 def test_names_are_checked():
@@ -131,9 +148,11 @@ def test_names_are_checked():
     assert list(choose(["recall@k", "recall@2", "ndcg@3"], (1, 2)).at_k) == [("recall", 1), ("recall", 2), ("ndcg", 3)]
     assert choose(DEFAULT, (1,)).at_k == (("recall", 1), ("precision", 1))
     for name in ("recal@k", "recall", "recall@0", "map@r@k", "mrr@k", 3):
-        with pytest.raises(ValueError, match=r"^evaluation\.metrics must be of recall@k, .*; got"):
+        with pytest.raises(ValueError, match=r"^metrics must be of recall@k, .*; got"):
             choose([name], (1,))
     with pytest.raises(ValueError, match="must name at least one that has a value for each query"):
         choose(["geometry"], (1,))
-    with pytest.raises(ValueError, match=r"evaluation\.ks must be from 1 to 3.*got \(1, 5\)"):
+    with pytest.raises(ValueError, match=r"^metrics must have a k from 1 to 3.*; got ndcg@5 with a gallery of 4"):
         evaluate(np.eye(4), [0, 0, 1, 1], ks=(1,), metrics=["recall@k", "ndcg@5"])
+    with pytest.raises(ValueError, match=r"^ks must be from 1 to 3.*; got \(9,\) with a gallery of 4"):
+        evaluate(np.eye(4), [0, 0, 1, 1], ks=(9,))

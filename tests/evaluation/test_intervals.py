@@ -69,9 +69,72 @@ def test_every_score_but_the_counts_has_one():
     wanted = ["recall@k", "ndcg@k", "map", "minp", "map@r", "macro", "clustering", "verification", "geometry"]
     found = evaluate(rows, labels, metrics=wanted, known_labels=np.arange(10))
     bounds = found.intervals(resamples=300)
-    without = {"queries", "queries_without_positives", "verification/best_threshold"}
+    without = {"queries", "queries_without_positives"}
     assert list(bounds) == [name for name in found.scores if name not in without]
     for name, (low, high) in bounds.items():
         # At most a bias of the bootstrap away.
         assert low - 0.02 <= found.scores[name] <= high + 0.02 and high - low < 2, name
         assert high > low or found.scores[name] in (0, 1), name
+
+
+def test_no_interval_leaves_the_range_of_its_score():
+    """Four classes nearly perfectly apart: 1.96 standard errors would reach beyond 1."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 6)
+    rows = np.eye(4)[labels] + 0.35 * rng.normal(size=(24, 4))
+    found = evaluate(rows, labels, metrics=["recall@k", "clustering", "verification", "geometry"])
+    ranges = {"ari": (-1, 1), "ami": (-1, 1), "alignment": (0, 4), "uniformity": (-8, 0), "effective_rank": (1, 4)}
+    for name, (low, high) in found.intervals().items():
+        least, most = ranges.get(name.rpartition("/")[2], (0, 1))
+        assert least <= low <= found.scores[name] <= high <= most or name.endswith("best_threshold"), name
+    assert found.intervals()["clustering/nmi"][1] == 1.0 > found.scores["clustering/nmi"]
+
+
+def several_labels(seed=0, rows=60, classes=5):
+    rng = np.random.default_rng(seed)
+    labels = rng.uniform(size=(rows, classes)) < 0.3
+    labels[np.arange(rows), rng.integers(classes, size=rows)] = True
+    return rng.normal(size=(rows, 4)) + labels @ rng.normal(size=(classes, 4)), labels.astype(int)
+
+
+def test_of_several_labels_means_are_over_labels_and_queries_are_drawn():
+    rows, labels = several_labels()
+    found = evaluate(rows, labels, metrics=["recall@k", "map@r", "macro"], ks=(1,))
+    table = found.by_class()
+    for c in range(5):
+        members = labels[:, c] > 0
+        assert table["class"][c] == c and table["queries"][c] == members.sum()
+        assert table["map@r"][c] == pytest.approx(np.mean(found.per_query["map@r"][members]))
+    assert found.scores["macro/map@r"] == pytest.approx(np.mean(table["map@r"]))
+    by_query = intervals(found.per_query, np.arange(60), over="queries")
+    assert found.intervals(over="classes")["map@r"] == found.intervals(over="queries")["map@r"] == by_query["map@r"]
+    means, rng = [], np.random.default_rng(1)
+    for _ in range(1000):
+        drawn = rng.integers(60, size=60)
+        values, of = found.per_query["map@r"][drawn], labels[drawn]
+        means.append(np.mean([values[of[:, c] > 0].mean() for c in range(5)]))
+    low, high = np.percentile(means, [2.5, 97.5])
+    assert found.intervals()["macro/map@r"] == pytest.approx((low, high), abs=0.2 * (high - low))
+    with pytest.raises(ValueError, match="over must be queries where a row has several classes"):
+        intervals(found.per_query, labels > 0)
+
+
+def test_of_several_labels_nothing_is_by_combination():
+    rows, labels = several_labels()
+    with pytest.raises(ValueError, match=r"metrics=\[clustering\] needs one label a row"):
+        evaluate(rows, labels, metrics=["recall@k", "clustering"])
+    scores = evaluate(rows, labels, metrics=["recall@k", "geometry"]).scores
+    assert "geometry/alignment" not in scores and scores["geometry/uniformity"] < 0
+
+
+def test_verification_of_several_labels_is_as_sure_as_other_items_would_make_it():
+    aucs, widths = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        labels = np.eye(6, dtype=int)[rng.integers(6, size=80)] | np.eye(6, dtype=int)[rng.integers(6, size=80)]
+        rows = labels @ np.eye(6) + 0.8 * rng.normal(size=(80, 6))
+        found = evaluate(rows, labels, metrics=["recall@k", "verification"], ks=(1,))
+        aucs.append(found.scores["verification/roc_auc"])
+        low, high = found.intervals(resamples=10)["verification/roc_auc"]
+        widths.append((high - low) / 3.92)
+    assert 0.6 * np.std(aucs) < np.mean(widths) < 1.7 * np.std(aucs)

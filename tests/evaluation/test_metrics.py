@@ -44,9 +44,10 @@ def test_recall_at_k_is_any_hit():
     np.testing.assert_array_equal(metrics.recall_at_k(hits, [3, 3, 3, 3], 10), [1, 1, 1, 0])
 
 
-def test_reciprocal_rank_of_the_first_hit_within_the_table():
+def test_reciprocal_rank_of_the_first_hit_within_k():
     hits = np.concatenate([row(4, 5), row(1), row()])
-    np.testing.assert_array_equal(metrics.mean_reciprocal_rank(hits, [2, 1, 4]), [0.25, 1, 0])
+    np.testing.assert_array_equal(metrics.reciprocal_rank_at_k(hits, [2, 1, 4], 4), [0.25, 1, 0])
+    np.testing.assert_array_equal(metrics.reciprocal_rank_at_k(hits, [2, 1, 4], 3), [0, 1, 0])
 
 
 def test_queries_without_positives_are_nan_in_every_metric():
@@ -56,7 +57,7 @@ def test_queries_without_positives_are_nan_in_every_metric():
         metrics.precision_at_1(hits, relevant),
         metrics.r_precision(hits, relevant),
         metrics.map_at_r(hits, relevant),
-        metrics.mean_reciprocal_rank(hits, relevant),
+        metrics.reciprocal_rank_at_k(hits, relevant, 2),
     ):
         np.testing.assert_array_equal(values, [1, np.nan])
 
@@ -76,7 +77,7 @@ def test_equal_loops_over_the_definitions():
         assert metrics.map_at_r(hits, relevant)[q] == pytest.approx(average)
         assert metrics.r_precision(hits, relevant)[q] == pytest.approx(precisions[r - 1])
         ranks = [i + 1 for i in range(12) if hits[q, i]]
-        assert metrics.mean_reciprocal_rank(hits, relevant)[q] == pytest.approx(1 / ranks[0] if ranks else 0)
+        assert metrics.reciprocal_rank_at_k(hits, relevant, 12)[q] == pytest.approx(1 / ranks[0] if ranks else 0)
         assert metrics.recall_at_k(hits, relevant, 5)[q] == (len(ranks) > 0 and ranks[0] <= 5)
 
 

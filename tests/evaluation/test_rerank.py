@@ -191,10 +191,10 @@ def test_a_second_look_finds_nothing_that_is_left_out(looser):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expand": 2, "distance": "euclidean"}, "evaluation.expand needs distance=cosine, .* got 'euclidean'"),
-        ({"expand": -1}, "evaluation.expand must be a whole number of at least 0; got -1"),
-        ({"expand": 99}, r"evaluation.expand must be in \[1, 62\]; got 99"),
-        ({"rerank": True, "distance": "dot"}, "distance must be one of .* for evaluation.rerank"),
+        ({"expand": 2, "distance": "euclidean"}, "^expand needs distance=cosine, .* got 'euclidean'"),
+        ({"expand": -1}, "^expand must be a whole number of at least 0; got -1"),
+        ({"expand": 99}, r"^expand must be in \[1, 62\]; got 99"),
+        ({"rerank": True, "distance": "dot"}, "distance must be one of .* for rerank,"),
     ],
 )
 def test_second_looks_that_cannot_be_are_named(looser, options, message):

@@ -53,9 +53,9 @@ def test_equals_judging_what_was_changed_by_hand(data, with_gallery):
 
 def test_refuses_what_is_none(data):
     for wrong, message in (
-        ({"prefixes": (0,)}, "evaluation.prefixes must be numbers of dimensions, at least 1; got 0"),
-        ({"prefixes": (13,)}, "evaluation.prefixes must be at most the 12 dimensions; got 13"),
-        ({"quantizations": ("int4",)}, "evaluation.quantizations must be one of int8, binary; got 'int4'"),
+        ({"prefixes": (0,)}, "^prefixes must be numbers of dimensions, at least 1; got 0"),
+        ({"prefixes": (13,)}, "^prefixes must be at most the 12 dimensions; got 13"),
+        ({"quantizations": ("int4",)}, "^quantizations must be one of int8, binary; got 'int4'"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate_variants(*data, **wrong)

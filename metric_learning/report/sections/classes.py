@@ -23,15 +23,16 @@ def classes_section(judged: Judged, most: int = _ROWS) -> Section:
     order = np.argsort(np.where(np.isnan(by), np.inf, by), kind="stable")
     if len(order) > most:
         order = np.concatenate([order[: most // 2], order[len(order) - (most - most // 2) :]])
-    numbers, first = np.unique(judged.evaluation.classes, return_index=True)
-    rows_of = dict(zip(numbers.tolist(), first.tolist(), strict=True))
+    first = _first_rows(judged.evaluation)
     taken_for = _taken_for(judged)
     pictures = Pictures(32, _ROOM)
     rows = []
     for place in order.tolist():
-        row = rows_of[int(table["class"][place])]
-        item = judged.query(row, pictures, 40)
-        other, count = taken_for.get(judged.classes[0][row].item(), (None, 0))
+        row = int(first[place])
+        several = judged.evaluation.labels is not None
+        label = int(table["class"][place]) if several else judged.classes[0][row].item()
+        item = judged.query(row, pictures, 40)._replace(class_name=judged.class_name(label, 40))
+        other, count = taken_for.get(label, (None, 0))
         rows.append(
             {
                 "item": item,
@@ -50,6 +51,13 @@ def classes_section(judged: Judged, most: int = _ROWS) -> Section:
         has_pictures=judged.has_pictures,
     )
     return Section("classes", "Classes", html)
+
+
+def _first_rows(evaluation):
+    """The first query of each class, in the order of `by_class`."""
+    if evaluation.labels is None:
+        return np.unique(evaluation.classes, return_index=True)[1]
+    return evaluation.labels[:, evaluation.labels.any(axis=0)].argmax(axis=0)
 
 
 def _taken_for(judged):
