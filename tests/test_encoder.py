@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from PIL import Image
 import metric_learning
 from metric_learning.data import image_folder, table
 from metric_learning.data.source import image_source
-from metric_learning.encoder_files import describe_encoder, save_encoder
+from metric_learning.encoder_files import describe_encoder
 from metric_learning.encoders import cnn, embedding, mlp
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.search import search
@@ -299,26 +298,3 @@ def test_search_is_that_of_the_evaluation(of_texts):
     np.testing.assert_array_equal(found.indices, expected.indices)
     np.testing.assert_array_equal(found.distances, expected.distances)
     assert io.StringIO(repr(encoder)).read().startswith("<Encoder of texts (")
-
-
-def test_the_same_encoder_is_not_written_again(of_images):
-    """Or else the indexes of a run that is resumed would be of another encoder: files of Keras hold dates."""
-    folder, model, source = of_images
-    file = folder / "encoder.keras"
-    file.unlink()
-    written = []
-    for change in ("nothing", "nothing", "weights", "nothing", "layers", "damage"):
-        if change == "weights":
-            model.weights[0].assign_add(model.weights[0])
-        if change == "layers":
-            model = keras.Sequential([keras.Input(model.input_shape[1:]), model])
-        if change == "damage":
-            file.write_bytes(file.read_bytes()[:-1])
-        elif file.exists():
-            os.utime(file, (0, 0))
-        save_encoder(folder, model, source, "cosine")
-        written.append(file.stat().st_mtime > 0)
-    assert written == [True, False, True, False, True, True]
-    encoder = metric_learning.load(folder)
-    images = np.random.default_rng(1).integers(256, size=(2, 12, 16, 3), dtype=np.uint8)
-    np.testing.assert_allclose(encoder.embed(images), model(images), atol=1e-6)
