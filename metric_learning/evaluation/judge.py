@@ -139,5 +139,5 @@ def _named_as_settings() -> Iterator[None]:
     except ValueError as error:
         first = re.match("[a-z_]+", str(error))
         if first and first[0] in {field.name for field in dataclasses.fields(Judge)} - {"distance"}:
-            raise ValueError(f"evaluation.{error}") from error
+            raise ValueError(f"evaluation.{error}") from None
         raise
