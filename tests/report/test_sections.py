@@ -132,6 +132,18 @@ def test_classes_are_sorted_and_the_middle_is_left_out(judged):
     assert "The 4 of 10 classes" in " ".join(html.split()) and shown[-1] == "99"
 
 
+def test_classes_of_rows_of_several_labels_are_labels():
+    rng = np.random.default_rng(6)
+    labels = rng.uniform(size=(40, 4)) < 0.4
+    labels[:, 0] |= ~labels.any(axis=1)
+    several = judged_of(rng.normal(size=(40, 3)), labels, class_names=["ant", "bee", "cat", "dog"])
+    html = classes_section(several).html
+    shown = [part.split("<")[0] for part in html.split('<th scope="row">')[1:]]
+    scores = [np.mean(several.evaluation.per_query["map@r"][members]) for members in labels.T]
+    assert shown == [["ant", "bee", "cat", "dog"][place] for place in np.argsort(scores)]
+    assert all(f'<td class="number">{count}</td>' in html for count in labels.sum(axis=0))
+
+
 def test_every_metric_has_a_meaning():
     for name in NAMES:
         if name not in ("clustering", "verification", "geometry", "macro"):
