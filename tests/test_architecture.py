@@ -68,7 +68,8 @@ MAY_IMPORT = {
     },
     "metric_learning.report": FLOOR_1 | {"metric_learning.evaluation"},
     "metric_learning.tracking": FLOOR_1,
-    "metric_learning.index": FLOOR_1 | {"metric_learning.data", "metric_learning.evaluation"},
+    "metric_learning.index": FLOOR_1
+    | {"metric_learning.data", "metric_learning.evaluation", "metric_learning.run_folder"},
     "metric_learning.encoder_files": FLOOR_1,
     "metric_learning.export": FLOOR_1
     | {

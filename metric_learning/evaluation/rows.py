@@ -9,13 +9,18 @@ def checked_rows(name: str, rows: ArrayLike) -> np.ndarray:
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(f"{name} must have shape [rows, dimensions]; got {list(rows.shape)}")
     rows = np.ascontiguousarray(rows, dtype=np.float32)
-    # The sum of squares is not finite if any entry is not, or if float32 cannot hold the distances.
-    broken = int(np.count_nonzero(~np.isfinite(4 * squared_lengths(rows))))
+    broken = int(np.count_nonzero(overflowing(rows)))
     if broken:
         raise ValueError(
             f"{broken} of {len(rows)} rows of {name} hold NaN, infinity or numbers whose squares overflow float32"
         )
     return rows
+
+
+def overflowing(rows: np.ndarray) -> np.ndarray:
+    """[n] bool, which of float32 [n, D] hold an entry that is not finite, or float32 cannot hold the distances of."""
+    with np.errstate(over="ignore"):
+        return ~np.isfinite(4 * squared_lengths(rows))
 
 
 def squared_lengths(rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 import warnings
 from collections import Counter
@@ -17,13 +18,13 @@ from metric_learning.data.items import some
 from metric_learning.distances import check_distance
 from metric_learning.evaluation.search import Neighbors
 from metric_learning.evaluation.vector_files import write_parquet
-from metric_learning.index.approximate_search import ApproximateSearch, check_kind
+from metric_learning.index.approximate_search import ApproximateSearch, check_kind, read_or_build
 from metric_learning.index.exact_search import ExactSearch
-from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows
+from metric_learning.index.folder import ABOUT, check_unchanged, claimed, remove_others, written
+from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows, hits_of
 from metric_learning.whole_files import write_json
 
-ABOUT, VERSION = "index.json", 1
-_OWN = (".unfinished-", "vectors-", "rows-", "learned-")  # all that is there if a first `save` was killed
+VERSION = 1
 _KEPT = ("dimensions", "distance", "encoder", "kind", "recall", "threshold", "chosen_on")
 
 
@@ -39,7 +40,7 @@ class Index:
 
     Attributes:
         recall: of an approximate index, the share of the 10 nearest that it finds, on up to 1,000 of its own rows as
-            queries; None of an exact one.
+            queries, each without itself; None of an exact one.
         threshold: up to which distance `match` takes an item for the same; None: not calibrated yet.
         chosen_on: what that was chosen for and on, in words; None: nothing is known of it.
 
@@ -70,6 +71,7 @@ class Index:
         self._exactly: Any = None  # while there are rows
         self._approximately: ApproximateSearch | None = None  # once it is needed
         self._learned: Path | None = None  # where that is kept
+        self._known: dict[str, str | None] = {}  # folder -> what it was read or written there as, see `written`
 
     def __len__(self) -> int:
         return len(self._place)
@@ -88,7 +90,7 @@ class Index:
     @property
     def rows(self) -> ShardedRows:
         """The vectors of all rows."""
-        return ShardedRows([shard.vectors for shard in self._shards])
+        return ShardedRows([shard.vectors for shard in self._shards], self.dimensions)
 
     def add(
         self,
@@ -109,8 +111,8 @@ class Index:
         Raises:
             ValueError: shapes or lengths that do not fit, numbers that are not finite, zero rows, ids that are there.
         """
-        rows = fitting_rows("vectors", vectors, self.dimensions, self.distance)
         names = [str(id) for id in ids]
+        rows = fitting_rows("vectors", vectors, self.dimensions, self.distance, names)
         given: dict[str, Any] = {"ids": names, "labels": labels, "metadata": metadata}
         columns: Any = {name: [None] * len(rows) if each is None else list(each) for name, each in given.items()}
         for name, values in columns.items():
@@ -161,7 +163,7 @@ class Index:
 
         Args:
             queries: [q, D], see `add`.
-            k: at least 1; where the index has fewer rows, or an approximate one finds fewer, there are fewer.
+            k: at least 1; where the index has fewer rows, all of them are found.
 
         Raises:
             ValueError: an empty index, k below 1, queries that do not fit.
@@ -169,11 +171,8 @@ class Index:
         return self.hits(self.search_rows(queries, k))
 
     def hits(self, found: Neighbors) -> list[list[Hit]]:
-        """What is known of the rows of `Neighbors`, those that are there."""
-        return [
-            [self._hit(int(row), float(distance)) for row, distance in zip(rows, distances, strict=True) if row >= 0]
-            for rows, distances in zip(found.indices, found.distances, strict=True)
-        ]
+        """What is known of the rows of `Neighbors`."""
+        return hits_of(self._shards, found.indices, found.distances)
 
     def match(self, queries: ArrayLike, threshold: float | None = None) -> list[Hit | None]:
         """The nearest row of each query, or None, no match, if it is farther than the threshold.
@@ -188,11 +187,10 @@ class Index:
         limit = self.threshold if threshold is None else threshold
         if limit is None:
             raise ValueError("match needs a threshold, and this index has none; calibrate, or give one")
-        return [hits[0] if hits and hits[0].distance <= limit else None for hits in self.search(queries, k=1)]
+        return [hit if hit.distance <= limit else None for (hit,) in self.search(queries, k=1)]
 
     def search_rows(self, queries: ArrayLike, k: int = 10) -> Neighbors:
-        """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`; -1
-        at distance inf where an approximate index finds fewer."""
+        """As `search`, as arrays: distances float32 [q, k] and numbers of rows int64 [q, k], in the order of `ids`."""
         if not len(self):
             raise ValueError("the index is empty; add rows before searching it")
         if k < 1:
@@ -205,32 +203,35 @@ class Index:
         """Takes the threshold that the run of an `Encoder` was calibrated to last, and what that was chosen on."""
         self.threshold, self.chosen_on = (encoder.calibration.get(name) for name in ("threshold", "chosen_on"))
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, replace: bool = False, learn: bool = True) -> None:
         """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
+
+        From then on its vectors are mapped from these files, as after `load`.
 
         Args:
             folder: of this index alone.
+            replace: write over whatever index is there.
+            learn: also what FAISS learns of an approximate index; False: that is left to the first search.
 
         Raises:
-            ValueError: the folder holds something else.
+            ValueError: the folder holds something else, another index or this one changed by somebody else, or another
+                process is saving there.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / ABOUT).exists() and not all(path.name.startswith(_OWN) for path in folder.iterdir()):
-            raise ValueError(f"the folder of an index must be empty or hold one; {folder} holds something else")
-        about: dict[str, Any] = {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
-        if self.kind != "exact" and len(self):
-            approximation = self._approximation()
-            if self._learned is None or self._learned.parent != folder:
-                self._learned = folder / f"learned-{uuid.uuid4().hex}.faiss"
-                approximation.save(self._learned)
-            about["learned"] = self._learned.name
-        about |= {name: getattr(self, name) for name in _KEPT}
-        write_json(folder / ABOUT, about)  # from here on it is the new one
-        for path in folder.iterdir():
-            named = path.name == about.get("learned") or any(name in path.name for name in about["shards"])
-            if path.name != ABOUT and not named:
-                path.unlink()
+        with claimed(folder):
+            if not replace:
+                check_unchanged(folder, self._known.get(os.path.realpath(folder)))
+            about: dict[str, Any] = {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
+            if self.kind != "exact" and len(self) and (learn or self._learned):
+                approximation = self._approximation()
+                if self._learned is None or self._learned.parent != folder:
+                    self._learned = folder / f"learned-{uuid.uuid4().hex}.faiss"
+                    approximation.save(self._learned)
+                about["learned"] = self._learned.name
+            about |= {name: getattr(self, name) for name in _KEPT}
+            write_json(folder / ABOUT, about)  # from here on it is the new one
+            self._known[os.path.realpath(folder)] = written(folder)
+            remove_others(folder, {*about["shards"], about.get("learned")} - {None})
 
     def to_parquet(self, path: str | Path) -> None:
         """Writes id, vector (`features`), and label and metadata (JSON) if there are any, see `write_parquet`."""
@@ -254,18 +255,22 @@ class Index:
             ValueError: no index, a damaged one, or one of another encoder.
         """
         folder = Path(folder).expanduser()
-        if not (folder / ABOUT).is_file():
+        text = written(folder)
+        if text is None:
             raise ValueError(f"there is no index in {folder}, which would have an {ABOUT}")
         try:
-            about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+            about = json.loads(text)
             if about["version"] != VERSION:
                 raise ValueError(f"its version is {about['version']}, not {VERSION}")
             index = cls(about["dimensions"], about["distance"], encoder=about["encoder"], kind=about["kind"])
             index._shards = [Shard.load(folder, name, index.dimensions) for name in about["shards"]]
         except (OSError, ValueError, TypeError, KeyError) as error:
+            if isinstance(error, FileNotFoundError) and written(folder) not in (None, text):
+                return cls.load(folder, encoder)  # saved by another process between two of these files
             raise ValueError(f"the index in {folder} is damaged: {error}") from error
         if encoder is not None and index.encoder not in (None, encoder.fingerprint):
             raise ValueError(f"the index in {folder} is not of the encoder in {encoder.folder}; embed its items again")
+        index._known[os.path.realpath(folder)] = text
         index._changed()
         index.recall, index.threshold, index.chosen_on = about["recall"], about["threshold"], about.get("chosen_on")
         of_run = None if encoder is None else encoder.calibration.get("threshold")
@@ -284,17 +289,13 @@ class Index:
         self._approximately = self.recall = self._learned = None
         self._exactly = ExactSearch(self.rows, self.distance) if self._shards else None
 
-    def _hit(self, row: int, distance: float) -> Hit:
-        for shard in self._shards:
-            if row < len(shard.ids):
-                return shard.hit(row, distance)
-            row -= len(shard.ids)
-        raise IndexError(row)
-
     def _approximation(self) -> ApproximateSearch:
         """Built, or read where `save` has left it, once it is needed."""
         if self._approximately is None:
-            self._approximately = ApproximateSearch(self.rows, self.distance, self.kind, self._learned)
+            what = self.rows, self.distance, self.kind, self._exactly
+            self._approximately, was_read = read_or_build(self._learned, *what)
+            if not was_read:
+                self._learned = self.recall = None
         if self.recall is None:
-            self.recall = self._approximately.recall(self._exactly)
+            self.recall = self._approximately.recall()
         return self._approximately

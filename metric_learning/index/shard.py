@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metric_learning.data.items import some
+from metric_learning.evaluation.rows import overflowing
 from metric_learning.whole_files import in_one_move, write_json
 
 
@@ -25,21 +27,26 @@ class Hit(NamedTuple):
     metadata: dict[str, Any] | None = None
 
 
-def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str) -> np.ndarray:
+def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str, ids: Sequence[str] = ()) -> np.ndarray:
     """float32 [n, dimensions] of vectors that an index of this distance can hold.
 
     Raises:
-        ValueError: another shape, numbers that are not finite, with distance=cosine a zero row, which has no direction.
+        ValueError: another shape, numbers that are not finite or whose squares are not, with distance=cosine a zero
+            row, which has no direction; with the ids of these rows, if there are ids.
     """
     rows = np.array(vectors, np.float32, ndmin=2)
     if rows.ndim != 2 or rows.shape[1] != dimensions or not len(rows):
         raise ValueError(f"{name} must be [n, {dimensions}], n at least 1; got {list(np.shape(vectors))}")
     for problem, wrong in (
-        ("finite", ~np.isfinite(rows).all(axis=1)),
+        ("finite, and so must be their squares in float32", overflowing(rows)),
         ("of some length with distance=cosine", (distance == "cosine") & ~rows.any(axis=1)),
     ):
         if wrong.any():
-            raise ValueError(f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows")
+            called = [id for id, is_wrong in zip(ids, wrong, strict=False) if is_wrong]
+            raise ValueError(
+                f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows"
+                + (f" {some(called)}" if called else "")
+            )
     return rows
 
 
@@ -48,15 +55,16 @@ class ShardedRows:
 
     Args:
         parts: float32 [n, D] each, in memory or mapped.
+        dimensions: D.
 
     Attributes:
         shape: (n of all, D).
     """
 
-    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+    def __init__(self, parts: Sequence[np.ndarray], dimensions: int) -> None:
         self._parts = parts
-        self._ends = np.cumsum([len(part) for part in parts])
-        self.shape = int(self._ends[-1]), parts[0].shape[1]
+        self._ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
+        self.shape = sum(len(part) for part in parts), dimensions
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -97,22 +105,20 @@ class Shard:
         ids, labels, metadata = ([column[row] for row in rows] for column in (self.ids, self.labels, self.metadata))
         return Shard(np.asarray(self.vectors[rows]), ids, labels, metadata)
 
-    def hit(self, row: int, distance: float) -> Hit:
-        return Hit(self.ids[row], distance, self.labels[row], self.metadata[row])
-
     def texts(self) -> dict[str, list[str | None]]:
         """What is known of the rows as "id", "label" and "metadata", which is JSON."""
         metadata = [None if known is None else json.dumps(known, ensure_ascii=False) for known in self.metadata]
         return {"id": list(self.ids), "label": list(self.labels), "metadata": metadata}
 
     def save(self, folder: Path) -> str:
-        """Writes the files, unless they are there; returns their name."""
+        """Writes the files, unless they are there, and maps the vectors from there; returns their name."""
         name = self.saved_as.setdefault(os.path.realpath(folder), uuid.uuid4().hex)
         if not (folder / f"rows-{name}.json").exists():
             with in_one_move(folder / f"vectors-{name}.npy") as unfinished:
                 np.save(unfinished, self.vectors)
             columns = {"ids": self.ids, "labels": self.labels, "metadata": self.metadata}
             write_json(folder / f"rows-{name}.json", columns)
+            self.vectors = np.load(folder / f"vectors-{name}.npy", mmap_mode="r")
         return name
 
     @classmethod
@@ -122,3 +128,16 @@ class Shard:
         if vectors.shape != (len(columns["ids"]), dimensions):
             raise ValueError(f"vectors-{name}.npy has the shape {vectors.shape}")
         return cls(vectors, **columns, saved_as={os.path.realpath(folder): name})
+
+
+def hits_of(shards: Sequence[Shard], indices: np.ndarray, distances: np.ndarray) -> list[list[Hit]]:
+    """What is known of rows [q, k], by their place in the whole, that are so far away."""
+    ends = np.cumsum([len(shard.ids) for shard in shards], dtype=np.int64)
+    found: list[list[Hit]] = [[] for _ in indices]
+    for (query, place), row in np.ndenumerate(indices):
+        number = int(np.searchsorted(ends, row, side="right"))
+        shard, here = shards[number], int(row - ends[number])  # from the end of it
+        found[query].append(
+            Hit(shard.ids[here], float(distances[query, place]), shard.labels[here], shard.metadata[here])
+        )
+    return found

@@ -63,16 +63,6 @@ def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
         assert [hits[0].id for hits in found.search(np.stack([rows[0] + 9, rows[150]]), k=1)] == ["far", "150"]
 
 
-def test_an_approximate_index_that_finds_fewer_tells_no_others(rows):
-    index = filled(rows, "euclidean", kind="ivf")  # five lists, of which one is looked at
-    expected = np.linalg.norm(rows[:20, None].astype(np.float64) - rows, axis=2)
-    for query, hits in zip(expected, index.search(rows[:20], k=150), strict=True):
-        found = [int(hit.id) for hit in hits]
-        assert 1 <= len(found) < 150 and len(set(found)) == len(found)
-        np.testing.assert_allclose([hit.distance for hit in hits], query[found], atol=1e-5)
-    assert [hit.id for hit in index.match(rows[:20], threshold=0.0)] == [str(row) for row in range(20)]
-
-
 @pytest.mark.parametrize("distance", ["cosine", "dot"])
 def test_an_approximate_index_knows_its_distance_of_rows_of_any_length(distance):
     rng = np.random.default_rng(0)
@@ -87,3 +77,55 @@ def test_an_approximate_index_is_whole_in_every_folder(rows, tmp_path):
     Index.load(tmp_path / "first").save(tmp_path / "second")
     shutil.rmtree(tmp_path / "first")
     assert [hits[0].id for hits in Index.load(tmp_path / "second").search(rows[:3], k=1)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, None])
+def test_what_was_learned_is_built_again_where_its_file_is_not_whole(rows, tmp_path, keep):
+    filled(rows, kind="ivf").save(tmp_path)
+    (path,) = tmp_path.glob("learned-*")
+    if keep is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    index = Index.load(tmp_path)
+    with pytest.warns(UserWarning, match=f"{path} is missing or damaged, and is built again from the vectors"):
+        assert index.search(rows[7:8], k=1)[0][0].id == "7"
+    index.save(tmp_path)
+    assert Index.load(tmp_path).search(rows[7:8], k=1)[0][0].id == "7"  # without a warning
+
+
+@pytest.mark.parametrize(("kind", "distance"), [("ivf", "cosine"), ("IVF5,Flat", "euclidean")])
+def test_more_than_the_lists_hold_is_found_exactly(rows, kind, distance):
+    index = filled(rows, distance, kind=kind)
+    found = index.search_rows(rows[:20] + 0.1, 150)
+    expected = filled(rows, distance).search_rows(rows[:20] + 0.1, 150)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    np.testing.assert_array_equal(found.distances, expected.distances)
+
+
+def test_recall_is_that_of_queries_that_are_not_in_the_index():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4000, 16)).astype(np.float32)
+    rows, queries = rows[:3000], rows[3000:]
+    index = filled(rows, "euclidean", kind="ivf")
+    found = index.search_rows(queries, 10).indices
+    exact = filled(rows, "euclidean").search_rows(queries, 10).indices
+    new = np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(found, exact, strict=True)])
+    assert new < 0.9 and index.recall == pytest.approx(new, abs=0.015)
+
+
+def test_recall_of_one_row_and_of_equal_rows():
+    for count in (1, 2, 30):
+        index = filled(np.ones((count, 4), np.float32), "euclidean", kind="sq8")
+        index.search(np.ones((1, 4)))
+        assert index.recall == 1.0
+
+
+@pytest.mark.parametrize("kind", ["OPQ4,IVF16,PQ4x4fs", "IVF16,Flat", "OPQ4,PQ4x4,RFlat"])
+def test_lists_below_other_steps_are_searched_in_part_and_faiss_says_nothing(kind, capfd):
+    rows = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)
+    index = filled(rows, "euclidean", kind=kind)
+    index.search(rows[:1])
+    inverted = approximate_search.faiss.try_extract_index_ivf(index._approximately._index)
+    assert inverted is None or (inverted.nlist, inverted.nprobe) == (16, 2)
+    assert capfd.readouterr().err == ""

@@ -183,7 +183,14 @@ def test_parquet_holds_what_the_index_holds(rows, tmp_path):
         (lambda index, rows: index.add(rows[:2], ["a", "b"], labels=["x"]), "labels must be one for each of 2"),
         (lambda index, rows: index.add(rows[:2, :3], ["a", "b"]), r"vectors must be \[n, 8\], .* got \[2, 3\]"),
         (lambda index, rows: index.add(rows[:0], []), r"vectors must be \[n, 8\], n at least 1; got \[0, 8\]"),
-        (lambda index, rows: index.add(rows[:2] * np.nan, ["a", "b"]), "vectors must be finite; row 0 is not, of 2"),
+        (
+            lambda index, rows: index.add(rows[:2] * np.nan, ["a", "b"]),
+            r"vectors must be finite, .*; row 0 is not, of 2 such rows \(a, b\)",
+        ),
+        (
+            lambda index, rows: index.add(rows[:3] * [[1], [3e19], [1]], ["a", "b", "c"]),
+            r"their squares in float32; row 1 is not, of 1 such rows \(b\)",
+        ),
         (
             lambda index, rows: index.add(rows[:2] * 0, ["a", "b"]),
             "vectors must be of some length with",
@@ -226,6 +233,13 @@ def test_half_a_file_is_named(rows, tmp_path, name):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ValueError, match=f"the index in {tmp_path} is damaged"):
         Index.load(tmp_path)
+
+
+def test_an_empty_index_has_no_rows(tmp_path):
+    index = Index(8)
+    assert index.rows.shape == (0, 8) and index.rows[np.arange(0)].shape == (0, 8)
+    index.to_parquet(tmp_path / "empty.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "empty.parquet").num_rows == 0
 
 
 @pytest.mark.slow
