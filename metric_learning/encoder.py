@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from metric_learning.encoders.saved import load_safely
 from metric_learning.evaluation.calibration import Calibration, calibrate, chosen_on, summary
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.nearest import Nearest, nearest_of_all, nearest_of_pairs
-from metric_learning.index import Index
+from metric_learning.index import Index, fill
 from metric_learning.whole_files import write_json
 
 VOCABULARY, COLUMNS = "vocabulary.json", "columns.json"
@@ -189,8 +190,7 @@ class Encoder:
 
     def distances(self, first: Any, second: Any) -> np.ndarray:
         """[n, m] float32, how far items are apart; see `embed` for what they may be, or give embeddings [n, D]."""
-        rows, others = self._rows(first), self._rows(second)
-        return pairwise(rows, others, distance=self.distance).numpy()
+        return pairwise(self._rows(first), self._rows(second), distance=self.distance).numpy()
 
     def similarity(self, first: Any, second: Any) -> np.ndarray:
         """[n, m] float32, how much alike items are: the cosine or the dot product, or minus the distance."""
@@ -255,30 +255,31 @@ class Encoder:
         metadata: Sequence[dict[str, Any]] | None = None,
         kind: str = "exact",
         skip_unreadable: bool = False,
+        folder: str | Path | None = None,
     ) -> Index:
         """An `Index` of a gallery, which knows this encoder, its distance and its threshold.
 
         Args:
             gallery: items, see `embed`, or embeddings [m, D] of this encoder.
             ids: [m] unique; None: paths as they are, and else the number of each item.
-            labels: [m] what an item is, if anything is known.
-            metadata: [m] whatever JSON can hold, by name.
+            labels, metadata: [m], see `Index.add`.
             kind: see `Index`.
             skip_unreadable: leave images that cannot be read out, with a warning.
+            folder: of none yet, where it is saved as it grows, see `fill`.
         """
         many = gallery if isinstance(gallery, np.ndarray) else self._as_sequence(gallery)
         if ids is None:
             named = self.kind == "images"
             ids = [os.fspath(item) if named and is_path(item) else str(i) for i, item in enumerate(many)]
-        rows = self._rows(many, skip_unreadable=skip_unreadable)
-        kept = np.flatnonzero(np.isfinite(rows).all(axis=1)) if skip_unreadable else np.arange(len(rows))
+        index = self.new_index(kind)
+        known: Any = {"labels": labels, "metadata": metadata, "skip_unreadable": skip_unreadable}
+        fill(index, partial(self._rows, skip_unreadable=skip_unreadable), many, ids, **known, folder=folder)
+        return index
+
+    def new_index(self, kind: str = "exact") -> Index:
+        """An empty `Index` that knows this encoder, its distance and its threshold."""
         index = Index(self.embedding_dim, self.distance, encoder=self.fingerprint, kind=kind)
-
-        def some_of(column):
-            return None if column is None else [column[row] for row in kept]
-
         index.take_threshold(self)
-        index.add(rows[kept], some_of(ids), labels=some_of(labels), metadata=some_of(metadata))
         return index
 
     def _rows(self, items, skip_unreadable=False) -> np.ndarray:

@@ -12,9 +12,10 @@ if they are not image, text or features, and label. Settings: k=5, kind=exact (o
 millions; the share of the nearest that is found is told), new_only=false (true: leave out of the gallery what the index
 holds already), rerank=false (true: in a new order, by what rows have in common), expand=0 (3: search again from the
 mean of query and the 3 nearest), json=false, skip_unreadable=false, trusted=[] (packages whose code is needed).
-match.py says whether the nearest is the same thing.
+match.py says whether the nearest is the same thing. Each 65,536 items are saved: after a kill, new_only=true goes on.
 """
 
+import functools
 import pathlib
 import sys
 import warnings
@@ -52,22 +53,24 @@ def main(arguments):
 
     metric_learning.import_tensorflow()
     from metric_learning.index import second_look
+    from metric_learning.index.folder import FILLING, claimed
     from metric_learning.index.found import check_out, embed_named, show_found
     from metric_learning.report.pictures import hit_gallery
 
     check_out(settings.out)
     if tasks == ["remove"]:
-        index = metric_learning.Index.load(settings.index)
+        folder = pathlib.Path(settings.index).expanduser()
+        index = metric_learning.Index.load(folder)
         several = settings.remove.startswith("[") and settings.remove.endswith("]")
         index.remove(words_of([f"ids={settings.remove}"], ids=[]).ids if several else [settings.remove])
-        index.save(settings.index)
+        with claimed(folder, FILLING):
+            index.save(folder)
         print(f"{index} in {settings.index}")
         return
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     columns = {"column": settings.column, "label": settings.label}
     if tasks == ["gallery"]:
-        index = fill(settings, encoder, columns)
-        index.save(settings.index)
+        index = filled(settings, encoder, columns)
         print(f"{index} in {settings.index}")
         return
 
@@ -79,39 +82,35 @@ def main(arguments):
         print(f"this index of kind {index.kind} finds {index.recall:.1%} of the 10 nearest", file=sys.stderr)
 
 
-def fill(settings, encoder, columns):
+def filled(settings, encoder, columns):
     """The index of the folder with the gallery in it; what is there is looked at before anything is embedded."""
     from metric_learning.data.items import some
     from metric_learning.data.raw_items import items_in, once
-    from metric_learning.index import Index
+    from metric_learning.index import Index, fill
+    from metric_learning.index.folder import FILLING, claimed, written
 
-    exists = (pathlib.Path(settings.index) / "index.json").exists()
-    index = Index.load(settings.index, encoder) if exists else ()
-    if exists and settings.kind not in (None, index.kind):
-        raise ValueError(
-            f"the index in {settings.index} is of kind {index.kind}; for kind={settings.kind} build another"
-        )
+    folder = pathlib.Path(settings.index).expanduser()
     items, names, labels = items_in(settings.gallery, encoder.kind, **columns)
-    there = [name for name in names if name in index]
-    if there and not settings.new_only:
-        mend = "new_only=true adds the others"
-        if encoder.kind in ("features", "ids"):
-            mend = "rows without a column or array id are called by their number"
-        raise ValueError(f"{len(there):,} of {len(names):,} items are in the index already {some(there)}; {mend}")
-    rows = once(names, known=index)
-    twice = len(names) - len(there) - len(rows)
-    if twice:
-        warnings.warn(f"{twice:,} of {len(names):,} items are repetitions by their id, and left out", stacklevel=2)
-    if exists and not rows:
+    with claimed(folder, FILLING):
+        exists = written(folder) is not None
+        index = Index.load(folder, encoder) if exists else encoder.new_index(settings.kind or "exact")
+        if settings.kind not in (None, index.kind):
+            raise ValueError(f"the index in {folder} is of kind {index.kind}; for kind={settings.kind} build another")
+        there = [name for name in names if name in index]
+        if there and not settings.new_only:
+            mend = "new_only=true adds the others"
+            if encoder.kind in ("features", "ids"):
+                mend = "rows without a column or array id are called by their number"
+            raise ValueError(f"{len(there):,} of {len(names):,} items are in the index already {some(there)}; {mend}")
+        rows = once(names, known=index)
+        twice = len(names) - len(there) - len(rows)
+        if twice:
+            warnings.warn(f"{twice:,} of {len(names):,} items are repetitions by their id, and left out", stacklevel=2)
+        if rows or not exists:
+            skip = {"skip_unreadable": settings.skip_unreadable}
+            embed = functools.partial(encoder.embed, **skip)
+            fill(index, embed, items, names, labels=labels, rows=rows, folder=folder, **skip)
         return index
-    chosen = items[rows] if hasattr(items, "dtype") else [items[row] for row in rows]
-    chosen_labels = None if labels is None else [labels[row] for row in rows]
-    options = {"kind": settings.kind or "exact", "skip_unreadable": settings.skip_unreadable}
-    built = encoder.index(chosen, ids=[names[row] for row in rows], labels=chosen_labels, **options)
-    if not exists:
-        return built
-    index.merge(built)
-    return index
 
 
 if __name__ == "__main__":

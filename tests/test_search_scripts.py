@@ -8,6 +8,7 @@ import pytest
 
 import metric_learning
 import train
+from metric_learning.index.folder import FILLING, claimed
 
 
 def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, script, tmp_path):
@@ -44,6 +45,11 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     added = script("search", f"run={folder}", f"index={index}", *new)
     (images / "all.csv").unlink()
     assert "13 rows" in added.stdout and "1 of 3 items are repetitions by their id" in added.stderr, added.stderr
+    other = script("search", f"run={folder}", f"gallery={images / 'class2'}", f"index={index}", "kind=ivf")
+    assert other.returncode == 2 and "is of kind exact; for kind=ivf build another" in other.stderr
+    with claimed(index, FILLING):
+        busy = script("search", f"run={folder}", f"gallery={images / 'class2'}", f"index={index}")
+    assert busy.returncode == 2 and "is in use by process" in busy.stderr and len(busy.stderr.splitlines()) == 1
 
     query = images / "class0" / "3.png"
     found = script("search", f"run={folder}", f"index={index}", f"query={query}", "k=2", "json=true")

@@ -204,7 +204,7 @@ def items_in(
         if path.suffix not in (".npy", ".npz") or not path.is_file():
             raise ValueError(f"expected a .npy or .npz file of features, or a table; got {what}")
         if path.suffix == ".npy":
-            rows = np.load(path)
+            rows = np.load(path, mmap_mode="r")
             return rows, [str(row) for row in range(len(rows))], None
         rows, labels, ids = arrays_of(path)
         return rows, ids, labels

@@ -16,11 +16,12 @@ _UNFINISHED = (".unfinished-", "vectors-", "rows-", "learned-")  # of a first `s
 
 @contextlib.contextmanager
 def claimed(folder: Path, lock: str = LOCK) -> Iterator[None]:
-    """Keeps the folder, which is made if it is not there, from other processes that ask for the same lock.
+    """Keeps the folder from other processes that ask for the same lock; it is made, and taken away if it stays empty.
 
     Raises:
         ValueError: another process has it, or it holds something else than an index.
     """
+    is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ABOUT).exists():
         for path in folder.iterdir():
@@ -31,6 +32,9 @@ def claimed(folder: Path, lock: str = LOCK) -> Iterator[None]:
         yield
     finally:
         claim.release()
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def written(folder: Path) -> str | None:

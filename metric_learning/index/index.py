@@ -6,7 +6,6 @@ import json
 import os
 import uuid
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from metric_learning.evaluation.vector_files import write_parquet
 from metric_learning.index.approximate_search import ApproximateSearch, check_kind, read_or_build
 from metric_learning.index.exact_search import ExactSearch
 from metric_learning.index.folder import ABOUT, check_unchanged, claimed, remove_others, written
-from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows, hits_of
+from metric_learning.index.shard import Hit, Shard, ShardedRows, check_ids, fitting_rows, hits_of
 from metric_learning.whole_files import write_json
 
 VERSION = 1
@@ -118,9 +117,7 @@ class Index:
         for name, values in columns.items():
             if len(values) != len(rows):
                 raise ValueError(f"{name} must be one for each of {len(rows)} vectors; got {len(values)}")
-        twice = [name for name, count in Counter(names).items() if count > 1 or name in self._place]
-        if twice:
-            raise ValueError(f"ids must be unique; {len(twice)} are there already {some(twice)}")
+        check_ids(names, self)
         json.dumps(columns["metadata"])  # raises here rather than in `save`
         self._shards.append(Shard(rows, **columns))
         self._changed()
@@ -217,10 +214,10 @@ class Index:
             ValueError: the folder holds something else, another index or this one changed by somebody else, or another
                 process is saving there.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         with claimed(folder):
             if not replace:
-                check_unchanged(folder, self._known.get(os.path.realpath(folder)))
+                check_unchanged(folder, self.known(folder))
             about: dict[str, Any] = {"version": VERSION, "shards": [shard.save(folder) for shard in self._shards]}
             if self.kind != "exact" and len(self) and (learn or self._learned):
                 approximation = self._approximation()
@@ -232,6 +229,10 @@ class Index:
             write_json(folder / ABOUT, about)  # from here on it is the new one
             self._known[os.path.realpath(folder)] = written(folder)
             remove_others(folder, {*about["shards"], about.get("learned")} - {None})
+
+    def known(self, folder: str | Path) -> str | None:
+        """As which it was last read or written there, see `metric_learning.index.folder.written`."""
+        return self._known.get(os.path.realpath(folder))
 
     def to_parquet(self, path: str | Path) -> None:
         """Writes id, vector (`features`), and label and metadata (JSON) if there are any, see `write_parquet`."""

@@ -1,0 +1,70 @@
+"""A gallery of any size into an index: block by block, and what is done is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metric_learning.index.folder import check_unchanged
+from metric_learning.index.index import Index
+from metric_learning.index.shard import check_ids
+
+_BLOCK = 2**16  # items that are embedded and saved together
+
+
+def fill(
+    index: Index,
+    embed: Callable[[Any], np.ndarray],
+    items: Any,
+    ids: Sequence[object],
+    *,
+    labels: Sequence[Any] | None = None,
+    metadata: Sequence[dict[str, Any] | None] | None = None,
+    rows: Sequence[int] | None = None,
+    skip_unreadable: bool = False,
+    folder: str | Path | None = None,
+) -> None:
+    """Embeds items and adds them.
+
+    Args:
+        index: see `Index`.
+        embed: gives float32 [n, D] of items.
+        items: m of them, an array or something with a length and items.
+        ids, labels, metadata: [m], see `Index.add`.
+        rows: which of the items; None: all.
+        skip_unreadable: leave out items whose embedding is not finite.
+        folder: where the index is saved, each 65,536 items, after which their vectors are no longer in memory, and at
+            the end; what was saved when an error or a kill ends it stays. None: nowhere, and all or none are added.
+
+    Raises:
+        ValueError: lengths or ids that do not fit, before anything is embedded; and as `embed`, `Index.add`, `save`.
+    """
+    for name, column in (("ids", ids), ("labels", labels), ("metadata", metadata)):
+        if column is not None and len(column) != len(items):
+            raise ValueError(f"{name} must be one for each of {len(items)} items; got {len(column)}")
+    rows = range(len(items)) if rows is None else rows
+    check_ids([str(ids[row]) for row in rows], index)
+    if folder is not None:
+        check_unchanged(Path(folder), index.known(folder))
+    size = len(rows) if folder is None else _BLOCK
+    for start in range(0, max(1, len(rows)), max(1, size)):
+        if start and folder is not None:
+            index.save(folder, learn=False)
+        block = list(rows[start : start + size])
+        found = embed(items if len(block) == len(items) else _some(items, block))
+        if skip_unreadable:
+            whole = np.isfinite(found).all(axis=1)
+            found, block = found[whole], [row for row, is_whole in zip(block, whole, strict=True) if is_whole]
+        if block or len(rows) <= size:  # of a gallery of which nothing can be read, `add` says it
+            columns = {"labels": labels, "metadata": metadata}
+            known = {name: None if column is None else _some(column, block) for name, column in columns.items()}
+            index.add(found, _some(ids, block), **known)
+    if folder is not None:
+        index.save(folder)
+
+
+def _some(column: Any, rows: list[int]) -> Any:
+    return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
