@@ -84,7 +84,7 @@ class ApproximateSearch:
             index.train(self._as_compared(self._vectors[np.sort(sample)]))
         except RuntimeError as error:
             raise ValueError(f"{count} rows are too few for an index of kind {kind}; take kind=exact") from error
-        for rotation in lent:
+        for rotation, _ in lent:
             rotation.pq = None
         for block in self._vectors.blocks(_BLOCK_ROWS):
             index.add(self._as_compared(block))
@@ -129,13 +129,15 @@ class ApproximateSearch:
         return np.ascontiguousarray(unit_rows(rows, 0)[:, :-2]) if self._distance == "cosine" else rows
 
 
-def read_or_build(path: Path | None, *what: Any) -> tuple[ApproximateSearch, bool]:
+def read_or_build(
+    vectors: ShardedRows, distance: str, kind: str, exactly: Search, path: Path | None
+) -> tuple[ApproximateSearch, bool]:
     """What `save` wrote, or what is built if there is nothing or no whole file; and whether it was read.
 
     Args:
-        path: see `ApproximateSearch`.
-        what: what comes before `path` there.
+        vectors, distance, kind, exactly, path: see `ApproximateSearch`.
     """
+    what = vectors, distance, kind, exactly
     if path is not None:
         try:
             return ApproximateSearch(*what, path), True
@@ -150,20 +152,22 @@ def _others(found: Neighbors, own: np.ndarray) -> list[np.ndarray]:
     return [rows[rows != row][:k] for rows, row in zip(found.indices, own, strict=True)]
 
 
-def _content_with_few_rows(index: faiss.Index) -> list[faiss.OPQMatrix]:
+def _content_with_few_rows(index: Any) -> list[tuple[Any, Any]]:
     """Keeps FAISS from a line on stderr for each of its clusterings of fewer rows than it likes: the recall tells.
 
     Returns:
-        Rotations that were lent a quantizer, to be taken from them once they are trained.
+        Rotations with the quantizer that each was lent, to be taken from it once it is trained.
     """
     index = faiss.downcast_index(index)
     parts, lent = [], []
     if isinstance(index, faiss.IndexPreTransform):
-        steps = [faiss.downcast_VectorTransform(index.chain.at(step)) for step in range(index.chain.size())]
-        lent = [step for step in steps if isinstance(step, faiss.OPQMatrix)]
-        for step in lent:
-            step.pq = step.lent = faiss.ProductQuantizer(step.d_out, step.M, 8)
-            step.lent.cp.min_points_per_centroid = 1
+        chain: Any = index.chain
+        steps = [faiss.downcast_VectorTransform(chain.at(step)) for step in range(chain.size())]
+        for step in (step for step in steps if isinstance(step, faiss.OPQMatrix)):
+            quantizer = faiss.ProductQuantizer(step.d_out, step.M, 8)
+            quantizer.cp.min_points_per_centroid = 1
+            step.pq = quantizer
+            lent.append((step, quantizer))
         parts = [index.index]
     elif isinstance(index, faiss.IndexRefine):
         parts = [index.base_index]

@@ -293,8 +293,8 @@ class Index:
     def _approximation(self) -> ApproximateSearch:
         """Built, or read where `save` has left it, once it is needed."""
         if self._approximately is None:
-            what = self.rows, self.distance, self.kind, self._exactly
-            self._approximately, was_read = read_or_build(self._learned, *what)
+            what = self.rows, self.distance, self.kind, self._exactly, self._learned
+            self._approximately, was_read = read_or_build(*what)
             if not was_read:
                 self._learned = self.recall = None
         if self.recall is None:

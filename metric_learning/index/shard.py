@@ -40,10 +40,13 @@ def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str, 
         raise ValueError(f"{name} must be [n, {dimensions}], n at least 1; got {list(np.shape(vectors))}")
     for problem, wrong in (
         ("finite, and so must be their squares in float32", overflowing(rows)),
-        ("of some length with distance=cosine", (distance == "cosine") & ~rows.any(axis=1)),
+        (
+            "of some length with distance=cosine",
+            (distance == "cosine") & ~rows.any(axis=1),
+        ),
     ):
         if wrong.any():
-            called = [id for id, is_wrong in zip(ids, wrong, strict=False) if is_wrong]
+            called = [ids[row] for row in np.flatnonzero(wrong) if row < len(ids)]
             raise ValueError(
                 f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows"
                 + (f" {some(called)}" if called else "")
