@@ -203,16 +203,13 @@ class Index:
     def save(self, folder: str | Path, *, replace: bool = False, learn: bool = True) -> None:
         """Writes the index; only what has changed since it was read from there, and so that a kill leaves the old one.
 
-        From then on its vectors are mapped from these files, as after `load`.
-
         Args:
-            folder: of this index alone.
+            folder: of this index alone; from then on its vectors are mapped from there, as after `load`.
             replace: write over whatever index is there.
             learn: also what FAISS learns of an approximate index; False: that is left to the first search.
 
         Raises:
-            ValueError: the folder holds something else, another index or this one changed by somebody else, or another
-                process is saving there.
+            ValueError: the folder holds something else, or what others have written or are writing.
         """
         folder = Path(folder).expanduser()
         with claimed(folder):

@@ -46,7 +46,7 @@ def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str, 
         ),
     ):
         if wrong.any():
-            called = [ids[row] for row in np.flatnonzero(wrong) if row < len(ids)]
+            called = [ids[row] for row in np.flatnonzero(wrong).tolist() if row < len(ids)]
             raise ValueError(
                 f"{name} must be {problem}; row {np.argmax(wrong)} is not, of {wrong.sum()} such rows"
                 + (f" {some(called)}" if called else "")

@@ -154,7 +154,7 @@ def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tm
     taken.save(tmp_path)
     assert Index.load(tmp_path).chosen_on == "for"
     index.threshold = 0.25
-    index.save(tmp_path)
+    index.save(tmp_path, replace=True)
     assert Index.load(tmp_path).threshold == 0.25 and not recwarn
     with pytest.warns(UserWarning, match="keeps its threshold 0.2500; that of its run is now 0.5000$"):
         assert Index.load(tmp_path, encoder).threshold == 0.25
