@@ -111,7 +111,7 @@ def choices_beside(key: str) -> str:
 
 def meant_by(key: str, cfg: DictConfig) -> str:
     """What a setting is called here that other programs call otherwise, or that has this name below another."""
-    below = [f"{group}.{key}" for group, settings in cfg.items() if OmegaConf.is_dict(settings) and key in settings]
+    below = [f"{group!s}.{key}" for group, settings in cfg.items() if OmegaConf.is_dict(settings) and key in settings]
     meant = ELSEWHERE.get(key) or " or ".join(below)
     return f"did you mean {meant}? " if meant else ""
 

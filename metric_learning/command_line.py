@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from metric_learning.answers import KNOWN_ERRORS, answer, in_order, shipped
 from metric_learning.run_folder import LAST, Claim, new_folder
@@ -123,22 +125,35 @@ def start_script(main: Callable[[list[str]], Any], doc: str) -> None:
 def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
     """The settings of a script: its defaults, and what the words key=value say, of the kind of the default.
 
+    Args:
+        arguments: the words of the command line.
+        defaults: key -> value; a dictionary for a key that stands before others, as in evaluation.ks=[1].
+
     Raises:
-        ValueError: a word of another form or key, a value of another kind.
+        ValueError: a word of another form or key, a value of another kind, or one that cannot be read.
     """
-    wrong = [word for word in arguments if "=" not in word or word.partition("=")[0] not in defaults]
+    groups = tuple(f"{key}." for key, default in defaults.items() if isinstance(default, dict))
+    words = [word.partition("=") for word in arguments]
+    wrong = ["".join(word) for word in words if not word[1] or not (word[0] in defaults or word[0].startswith(groups))]
     if wrong:
         raise ValueError(f"expected words key=value, with keys {', '.join(defaults)}; got {' '.join(wrong)}")
-    for key in (word.partition("=")[0] for word in arguments):
-        if sum(word.startswith(f"{key}=") for word in arguments) > 1:
-            raise ValueError(f"{key} is given twice")
-    # Values as YAML reads them, but for those that are to be texts.
-    found = {}
-    for key, _, value in (word.partition("=") for word in arguments):
-        is_text = isinstance(defaults[key], str) or (defaults[key] is None and key not in RATES)
-        found[key] = value if is_text else OmegaConf.from_dotlist([f"{key}={value}"])[key]
-    check_settings(OmegaConf.to_container(OmegaConf.create(found)), defaults | dict.fromkeys(RATES, 0.5))
-    return cast(DictConfig, OmegaConf.create(defaults | found))
+    twice = next((key for key, number in Counter(key for key, _, _ in words).items() if number > 1), None)
+    if twice:
+        raise ValueError(f"{twice} is given twice")
+    given = OmegaConf.create()
+    for key, _, value in words:
+        default = defaults.get(key, ...)
+        if isinstance(default, str) or (default is None and key not in RATES):
+            given[key] = value
+            continue
+        try:
+            given.merge_with_dotlist([f"{key}={value}"])  # as YAML reads it
+        except YAMLError as error:
+            raise ValueError(f"{key} cannot be read; expected such as 1, true or [1,2]; got {value!r}") from error
+    plain = cast(dict[str, Any], OmegaConf.to_container(given))
+    no_groups = {key: value for key, value in plain.items() if not isinstance(defaults[key], dict)}
+    check_settings(no_groups, defaults | dict.fromkeys(RATES, 0.5))
+    return cast(DictConfig, OmegaConf.merge(defaults, given))
 
 
 def run(experiment: Callable[..., Any], cfg: DictConfig) -> Any:

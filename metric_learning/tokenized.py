@@ -1,7 +1,10 @@
-"""The data as an encoder of texts takes them: what is tokenized once need not be again at every step."""
+"""The data as an encoder takes them: what is tokenized once need not be again at every step."""
 
 import keras
+import numpy as np
 
+from metric_learning.data import Vocabulary
+from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.source import DataSource
 from metric_learning.encoders import tokenizer_of
 from metric_learning.frozen_features import FeatureSource, frozen_features
@@ -39,3 +42,25 @@ def tokenized(encoder: keras.Model, source: DataSource) -> "tuple[keras.Model, D
         model = keras.Model(model.input, layer(model.output), name=model.name)
     ids = {name: tokenizer.tokens(split.captions) for name, split in source.splits.items()}
     return model, FeatureSource(source, ids)
+
+
+def respelled(source: DataSource, known: Vocabulary | ColumnIds | None) -> "DataSource | FeatureSource":
+    """Other data in the token ids, or ids of columns, that a run has made of its own data.
+
+    Args:
+        source: of texts for a `Vocabulary`, of categories and numbers for `ColumnIds`.
+        known: of the run; None for all else, which needs no such numbers.
+
+    Raises:
+        ValueError: data of another kind, or columns that cannot be put so.
+    """
+    if known is None:
+        return source
+    if isinstance(known, Vocabulary):
+        if source.vocabulary is None:
+            raise ValueError(f"the encoder takes texts; {source.name} has {source.kind}")
+        return FeatureSource(source, {name: known.encode(split.captions) for name, split in source.splits.items()})
+    if source.columns is None:
+        raise ValueError(f"the encoder takes the columns {', '.join(known.names)}; {source.name} has {source.kind}")
+    ids = {name: known.translated(np.asarray(split.inputs[:]), source.columns) for name, split in source.splits.items()}
+    return FeatureSource(source, ids)

@@ -56,6 +56,9 @@ def main(arguments):
         title = f"{pathlib.Path(settings.pairs).name}, {folder.name}"
     else:
         source = build(load(folder / "config.yaml", settings.trusted, moved).data)
+        changes = source.changes_since(folder)
+        if changes:  # also which classes the encoder has learned
+            raise ValueError(f"the data have changed since {folder} began, and so may what is validation: {changes}")
         if source.validation.labels.ndim > 1:
             raise ValueError(f"those of {source.name} have several labels; for these pairs=FILE says what is the same")
         families = families_of(settings.families, source.class_names)

@@ -17,11 +17,11 @@ that the scores are those of its metrics.json; data that have changed since are 
                             or a file beside it: .npy, or a text with one in each line
     gallery=FILE            is searched, with gallery_labels and so on; without it vectors are searched in themselves
     evaluation.KEY=VALUE    as in conf/evaluation/exact.yaml
-    json=FILE               writes the scores and intervals there
+    out=FILE.json           writes the scores and intervals there
     report=FOLDER           writes a page there, index.html, and pictures: what was found, and where it goes wrong
 """
 
-import json
+import csv
 import pathlib
 import sys
 import types
@@ -30,63 +30,69 @@ import hydra
 from omegaconf import OmegaConf
 
 import metric_learning
-from metric_learning.command_line import start_script
+from metric_learning.command_line import build, check_settings, load, start_script, words_of
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+CONF = str(pathlib.Path(__file__).resolve().parent.parent / "conf")
 COLUMNS = ("labels", "ids", "groups", "levels")
-WORDS = ("run", "model", "vectors", "gallery", "split", "json", "report", "trusted", "evaluation")
-WORDS += (*COLUMNS, *(f"gallery_{name}" for name in COLUMNS))
+WORDS = {"run": None, "model": None, "vectors": None, "gallery": None, "split": "test", "out": None, "report": None}
+WORDS |= dict.fromkeys([*COLUMNS, *(f"gallery_{name}" for name in COLUMNS)])
 
 
 def main(arguments):
     data = [word for word in arguments if word.split("=")[0] == "data" or word.startswith("data.")]
-    options = OmegaConf.merge(
-        dict.fromkeys(WORDS) | {"evaluation": {}, "trusted": [], "split": "test"},
-        OmegaConf.from_dotlist([word for word in arguments if word not in data]),
-    )
-    unknown = set(options) - set(WORDS)
+    options = words_of([word for word in arguments if word not in data], **WORDS, trusted=[], evaluation={})
     given = [name for name in ("run", "model", "vectors") if options[name] is not None]
-    if unknown or len(given) != 1 or (given == ["model"] and not data) or (given == ["vectors"] and data):
+    if len(given) != 1 or (given == ["model"] and not data) or (given == ["vectors"] and data):
         raise ValueError(
             "expected run=FOLDER, model=FILE with data=..., or vectors=FILE, and if wanted data=..., "
             f"evaluation.KEY=VALUE and others of --help; got {' '.join(arguments) or 'nothing'}"
         )
     if options.split not in ("train", "validation", "test", "all"):
         raise ValueError(f"split must be one of train, validation, test, all; got {options.split!r}")
-    metric_learning.import_tensorflow()
+    if options.report is not None and options.split == "all":
+        raise ValueError("report shows one split: split=test, validation or train; got split=all")
+    if options.out is not None and not options.out.endswith(".json"):
+        raise ValueError(f"out must end in .json; got {options.out}")
     if given == ["vectors"]:
-        finish(judge_vectors(options), options)
+        finish(*judge_vectors(options), options)
     elif given == ["run"] and not any(word.startswith("data=") for word in data):
         judge_again(options, data)
     else:
-        finish(judge_data(options, data), options)
+        finish(*judge_data(options, data), options)
 
 
 def judge_again(options, moved):
     """The evaluation of a run, as it was or with other settings."""
     folder, cfg = run_of(options, moved)
-    from metric_learning import command_line
+    judge = judge_of(cfg.evaluation, options)
     from metric_learning.report import run_table
+    from metric_learning.tokenized import what_trains
+    from metric_learning.training import start_afresh
 
-    judge, encoder = command_line.build(settings(cfg.evaluation, options.evaluation)), encoder_of(folder, cfg)
-    source = command_line.build(cfg.data)
-    if source.vocabulary is not None and source.vocabulary != vocabulary_of(folder):
-        raise ValueError(f"the data have changed: their vocabulary is not that of {folder}/vocabulary.json")
+    start_afresh(cfg.seed, cfg.precision)
+    encoder = metric_learning.load(folder, trusted=options.trusted)
+    source = build(cfg.data)
+    numbered = source.columns if source.vocabulary is None else source.vocabulary
+    if encoder.vocabulary not in (None, numbered):
+        kept = "columns.json" if encoder.columns else "vocabulary.json"
+        raise ValueError(f"the data have changed: they do not give {folder}/{kept}, by which their encoder reads them")
     changes = source.changes_since(folder)
     if changes:
         print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
-    judged = [judge(encoder, source, split_name) for split_name in ("validation", "test")]
-    scores = {name: score for each in judged for name, score in each.scores.items()}
+    # By the same part of the encoder as in training, so that not even the last bit differs.
+    frozen = cfg.frozen_features and build(cfg.augmentation) is None
+    model, data = what_trains(encoder.model, source, frozen=frozen)
+    judged = {name: judge(model, data, name) for name in ("validation", "test")}
+    scores = {name: score for each in judged.values() for name, score in each.scores.items()}
     if options.report is not None:
-        show_run(options.report, folder, cfg, source, dict(zip(("validation", "test"), judged, strict=True)))
-    intervals = {name: bounds for each in judged for name, bounds in each.intervals().items()}
+        show_run(options.report, folder, cfg, source, judged)
+    intervals = {name: bounds for each in judged.values() for name, bounds in each.intervals().items()}
     if options.evaluation:
         print(run_table(scores | {"intervals": intervals}))
         write(options, scores, intervals)
         return
-    saved = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    print(run_table(saved | scores | {"intervals": intervals}))
-    different = [name for name, value in scores.items() if not same(saved.get(name), value)]
+    print(run_table(encoder.scores | scores | {"intervals": intervals}))
+    different = [name for name, value in scores.items() if not same(encoder.scores.get(name), value)]
     if different:
         raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
     print(f"the same, to the last digit, as in {folder}/metrics.json")
@@ -95,8 +101,6 @@ def judge_again(options, moved):
 
 def show_run(report, folder, cfg, source, judged):
     """The report of a run as it is judged now, with the threshold that it may have been given since."""
-    import csv
-
     from metric_learning.report import report_run
 
     with (folder / "history.csv").open(encoding="utf-8", newline="") as file:
@@ -107,57 +111,67 @@ def show_run(report, folder, cfg, source, judged):
 
 def judge_data(options, data):
     """Of a run or a model: scores and intervals on any data source, and the items for a report."""
-    from metric_learning import command_line
-    from metric_learning.encoder_files import read_about
-    from metric_learning.evaluation import embed, evaluate_variants
-
-    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
         cfg = hydra.compose("config", overrides=data)
-    folder, run = run_of(options) if options.run is not None else (None, None)
-    encoder = encoder_of(folder, run) if folder else saved_model(options.model)
-    shape = tuple(read_about(folder)["input_shape"]) if folder else encoder.input_shape[1:]
+    run = None if options.run is None else run_of(options)[1]
+    judge = judge_of(run.evaluation if run else OmegaConf.merge(cfg.evaluation, {"distance": "cosine"}), options)
+    from metric_learning.encoders import tokenizer_of
+    from metric_learning.encoders.saved import load_safely
+    from metric_learning.report import Background
+    from metric_learning.tokenized import respelled, tokenized
+
+    if run:
+        encoder = metric_learning.load(options.run, trusted=options.trusted)
+        model, known, shape = encoder.model, encoder.vocabulary, encoder.input_shape
+    else:
+        model, known = load_safely("model", pathlib.Path(options.model).expanduser()), None
+        shape = model.input_shape[1:]
     if "image_size" in cfg.data and len(shape) == 3 and None not in shape:
         if not any(word.startswith("data.image_size=") for word in data):
             cfg.data.image_size = list(shape[:2])
         if "channels" in cfg.data and not any(word.startswith("data.channels=") for word in data):
             cfg.data.channels = shape[2]
-    given = run.evaluation if run else OmegaConf.merge(cfg.evaluation, {"distance": "cosine"})
-    judge, source = command_line.build(settings(given, options.evaluation)), command_line.build(cfg.data)
-    if folder and source.vocabulary is not None:
-        source = spelled(source, vocabulary_of(folder))
+    source = build(cfg.data)
     print(source.describe())
-    if options.split == "test":
-        judged = judge(encoder, source, "test")
-        shown = {"split": source.test, "embeddings": judged.embeddings, "class_names": source.class_names}
+    if run and source.kind != encoder.kind:
+        raise ValueError(f"the encoder of {options.run} takes {encoder.kind}; {source.name} has {source.kind}")
+    if not run and source.kind in ("texts", "ids") and tokenizer_of(model) is None:
+        raise ValueError(f"model must take {source.kind} as they are; only its run knows the ids of {options.model}")
+    model, source = tokenized(model, respelled(source, known))
+    if options.split == "all":
+        return *judge_all(judge, model, source), None
+    judged = judge(model, source, options.split)
+    shown = {"split": getattr(source, options.split), "embeddings": judged.embeddings}
+    if judged.gallery_embeddings is not None:
         shown |= {"gallery": source.gallery, "gallery_embeddings": judged.gallery_embeddings}
-        return judged.evaluation, judged.drawn, shown | titles(source, judge, "test")
-    if options.report is not None and options.split == "all":
-        raise ValueError("report shows one split: split=test, validation or train; got split=all")
-    splits = list(source.splits.values()) if options.split == "all" else [getattr(source, options.split)]
-    given = {"labels": [label for split in splits for label in split.labels.tolist()]}
-    for name in ("ids", "groups"):
-        columns = [getattr(split, name) for split in splits]
-        given[name] = None if None in columns else [each for column in columns for each in column]
-    rows = [embed(encoder, split.inputs, judge.batch_size, memory=judge.memory) for split in splits]
-    shown = {"split": splits[0], "embeddings": rows[0], "class_names": source.class_names}
-    found = evaluate_variants([row for each in rows for row in each], **given, **ways(judge))
-    return found, "classes", shown | titles(source, judge, options.split)
+    shown |= {"class_names": source.class_names, "background": Background(about=source.describe())}
+    title = f"{source.name} {options.split}"
+    return judged.evaluation, judged.drawn, shown | {"distance": judge.distance, "title": title}
 
 
-def titles(source, judge, split_name):
-    from metric_learning.report import Background
+def judge_all(judge, model, source):
+    """The items of all splits, each a query to all others."""
+    import numpy as np
 
-    settings = {"distance": judge.distance, "title": f"{source.name} {split_name}"}
-    return settings | {"background": Background(about=source.describe())}
+    from metric_learning.evaluation import embed, evaluate_variants
+
+    splits = list(source.splits.values())
+    columns = {name: [getattr(split, name) for split in splits] for name in COLUMNS}
+    given = {
+        name: None if any(each is None for each in parts) else np.concatenate([np.asarray(each) for each in parts])
+        for name, parts in columns.items()
+    }
+    options = {"memory": judge.memory, "progress": True}
+    rows = np.concatenate([embed(model, split.inputs, judge.batch_size, **options) for split in splits])
+    return evaluate_variants(rows, **given, **ways(judge)), "classes" if source.unseen_classes else "queries"
 
 
 def judge_vectors(options):
     """Scores and intervals of vectors."""
-    from metric_learning import command_line
+    cfg = OmegaConf.load(f"{CONF}/evaluation/exact.yaml")
+    judge = judge_of(OmegaConf.merge(cfg, {"distance": "cosine"}), options)
     from metric_learning.evaluation import evaluate_variants, read_vectors
 
-    cfg = OmegaConf.load(ROOT / "conf" / "evaluation" / "exact.yaml")
-    judge = command_line.build(settings(OmegaConf.merge(cfg, {"distance": "cosine"}), options.evaluation))
     found = read_vectors(options.vectors, **{name: options[name] for name in COLUMNS})
     given = {"embeddings": found.pop("vectors")} | found
     if options.gallery is not None:
@@ -204,89 +218,41 @@ def run_of(options, moved=()):
     folder = pathlib.Path(options.run)
     if not (folder / "metrics.json").exists():
         raise ValueError(f"run must be the folder of a finished run; there is no metrics.json in {folder}")
-    from metric_learning import command_line
-
-    return folder, command_line.load(folder / "config.yaml", options.trusted, moved)
+    return folder, load(folder / "config.yaml", options.trusted, moved)
 
 
-def settings(evaluation, wanted):
-    from metric_learning import command_line
-
-    unknown = set(wanted) - set(evaluation)
+def judge_of(evaluation, options):
+    """The `Judge` of a configuration, with what the command line wants otherwise."""
+    unknown = set(options.evaluation) - set(evaluation)
     if unknown:
         raise ValueError(f"evaluation has {', '.join(evaluation)}; got {', '.join(sorted(unknown))}")
-    command_line.check_settings(*(OmegaConf.to_container(each) for each in (wanted, evaluation)), "evaluation")
-    return OmegaConf.merge(evaluation, wanted)
+    check_settings(*(OmegaConf.to_container(each) for each in (options.evaluation, evaluation)), "evaluation")
+    for path in (options.out, options.report):  # where nothing can be written, before hours of work
+        if path is not None:
+            pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    metric_learning.import_tensorflow()
+    return build(OmegaConf.merge(evaluation, options.evaluation))
 
 
-def encoder_of(folder, cfg):
-    import keras
-    import tensorflow as tf
+def finish(evaluation, drawn, shown, options):
+    from metric_learning.report import scores_table, write_report
 
-    from metric_learning.encoders.custom import find
-
-    tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(cfg.precision)
-    if "target" in cfg.encoder:  # which Keras has to know the layers of
-        find(cfg.encoder.target)
-    return keras.models.load_model(folder / "encoder.keras")
-
-
-def saved_model(path):
-    import keras
-
-    import metric_learning.encoders  # noqa: F401  whose layers Keras has to know
-
-    if not pathlib.Path(path).exists():
-        raise ValueError(f"model must be a .keras file; there is no {path}")
-    return keras.models.load_model(path)
-
-
-def vocabulary_of(folder):
-    from metric_learning.data import Vocabulary
-
-    return Vocabulary.load(folder / "vocabulary.json")
-
-
-def spelled(source, vocabulary):
-    """The same texts in the words of the vocabulary that the encoder knows."""
-    import dataclasses
-
-    def of(split):
-        return split and dataclasses.replace(split, inputs=vocabulary.encode(split.captions), contents=None)
-
-    names = ("train", "validation", "test", "gallery")
-    splits = {name: of(getattr(source, name)) for name in names}
-    return types.SimpleNamespace(
-        **splits,
-        unseen_classes=source.unseen_classes,
-        describe=source.describe,
-        splits={name: split for name, split in splits.items() if split},
-    )
-
-
-def finish(judged, options):
-    from metric_learning.report import scores_table
-
-    evaluation, drawn, shown = judged
     bounds = evaluation.intervals(over=drawn)
-    ends = {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
-    columns = {"score": evaluation.scores} | ends
+    columns = {"score": evaluation.scores}
+    columns |= {name: {key: pair[i] for key, pair in bounds.items()} for i, name in enumerate(("2.5 %", "97.5 %"))}
     print(scores_table(columns))
     write(options, evaluation.scores, bounds)
     if options.report is not None:
-        from metric_learning.report import write_report
-
         paths = write_report(options.report, evaluation=evaluation, drawn=drawn, **shown)
         print(f"the report is {paths['page']}")
 
 
 def write(options, scores, bounds):
-    if options.json is not None:
+    if options.out is not None:
         from metric_learning.whole_files import write_json
 
-        write_json(options.json, dict(scores) | {"intervals": {name: list(pair) for name, pair in bounds.items()}})
-        print(f"written to {options.json}")
+        write_json(options.out, dict(scores) | {"intervals": {name: list(pair) for name, pair in bounds.items()}})
+        print(f"written to {options.out}")
 
 
 def same(saved, score):

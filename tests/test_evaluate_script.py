@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 
+import hydra
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import train
+from metric_learning.data.column_ids import ColumnIds
 from metric_learning.evaluation import evaluate, read_vectors
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -66,7 +69,7 @@ def test_vectors_are_judged_with_intervals(data, tmp_path):
     rows, labels, cameras = data
     np.savez(tmp_path / "queries.npz", vectors=rows[:20], labels=labels[:20], groups=cameras[:20])
     np.savez(tmp_path / "gallery.npz", vectors=rows, labels=labels, groups=cameras)
-    words = [f"vectors={tmp_path}/queries.npz", f"gallery={tmp_path}/gallery.npz", f"json={tmp_path}/found.json"]
+    words = [f"vectors={tmp_path}/queries.npz", f"gallery={tmp_path}/gallery.npz", f"out={tmp_path}/found.json"]
     words += [f"report={tmp_path}/report"]
     words += ["evaluation.metrics=[recall@k,map]", "evaluation.ks=[1,5]", "evaluation.distance=euclidean"]
     command = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *words]
@@ -113,6 +116,8 @@ def test_a_saved_model_is_judged_on_a_folder(script, tmp_path):
         (["vectors=nowhere.npz"], "vectors must be a .npz, .npy or .parquet file; there is no nowhere.npz"),
         (["vectors=nowhere.npz", "evaluation.kss=[1]"], "evaluation has .*ks.*; got kss"),
         (["model=a.keras", "data=image_folder", "data.rot=x"], "data.rot is no setting; data has root, "),
+        (["vectors=nowhere.npz", "evaluation.ks=[1,2"], r"evaluation.ks cannot be read; .* got '\[1,2'"),
+        (["vectors=a.npz", "out=found.csv"], "out must end in .json; got found.csv"),
         (["vectors=a.npz", "split=some"], "split must be one of train, validation, test, all; got 'some'"),
     ],
 )
@@ -121,3 +126,50 @@ def test_wrong_words_are_answered_in_one_line(script, words, message):
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if "error:" in line]
     assert re.search(message, line)
+
+
+def test_the_categories_of_other_data_get_the_ids_of_the_run():
+    own = ColumnIds(("color", "age"), (("blue", "red"), ()), (None, (1.0,)))
+    other = ColumnIds(("age", "shop", "color"), ((), ("x",), ("amber", "blue", "red")), ((1.0,), None, None))
+    ids = np.array([[2, 1, 0], [1, 0, 1], [0, 1, 2], [1, 1, 3]], np.int32)
+    assert own.translated(ids, other).tolist() == [[0, 2], [0, 1], [1, 0], [2, 1]]
+    with pytest.raises(ValueError, match="columns color, age; age is missing"):
+        own.translated(ids[:, 1:], ColumnIds(("shop", "color"), (("x",), ("red",)), (None, None)))
+    with pytest.raises(ValueError, match="column age is of numbers in the bins of its own data"):
+        own.translated(np.zeros((1, 2), np.int32), ColumnIds(("color", "age"), (("red",), ()), (None, (2.0,))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("column", ["categorical=[brand,shade]", "text=text"])
+def test_other_data_are_read_by_the_vocabulary_of_the_run(column, script, without_report, tmp_path):
+    """The same test rows beside other training rows: the encoder knows their words by the same ids, so scores hold."""
+    rows = [(f"brand{label % 7}", f"shade{label // 7 + i % 2}", label, i) for label in range(20) for i in range(5)]
+    parts = ["train", "validation", "test"]
+
+    def write(name, *more):
+        given = [*more, *rows]
+        columns = (f"{b} {s} {i},{b},{s},c{n},{parts[min(n // 8, 2)]}" for b, s, n, i in given)
+        (tmp_path / name).write_text("\n".join(["text,brand,shade,label,split", *columns]), encoding="utf-8")
+        return f"data.path={tmp_path / name}"
+
+    words = ["data=table", f"data.{column}", "encoder=embedding", "encoder.embedding_dim=4", "encoder.token_dim=4"]
+    few = ["steps=4", "evaluation.every=2", "tracking=none", "batch.classes=4", "batch.samples=3"]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        cfg = hydra.compose("config", [*words, *few, write("own.csv")])
+    train.experiment(cfg, tmp_path / "run", resume=False)
+    saved = json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+    again = script("evaluate", f"run={tmp_path}/run")
+    assert again.returncode == 0 and "the same, to the last digit" in again.stdout, again.stderr
+    # Rows of training that sort before all others: a vocabulary of these data would number everything else anew.
+    other = write("other.csv", *((f"aa{i}", "aaa", i, 9) for i in range(8)))
+    out = f"out={tmp_path}/new/scores.json"
+    done = script("evaluate", f"run={tmp_path}/run", *words[:2], other, out)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "new" / "scores.json").read_text())
+    assert all(scores[name] == saved[f"test/{name}"] for name in ("map@r", "recall@1", "r_precision"))
+    (tmp_path / "own.csv").write_text((tmp_path / "other.csv").read_text(encoding="utf-8"), encoding="utf-8")
+    for name, words in (("evaluate", []), ("calibrate", ["best_f1=true"])):
+        done = script(name, f"run={tmp_path}/run", *words)
+        assert done.returncode == 2 and "the data have changed" in done.stderr
+    assert not (tmp_path / "run" / "thresholds.json").exists()

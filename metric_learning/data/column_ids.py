@@ -84,6 +84,28 @@ class ColumnIds:
                 encoded.append(np.where(np.isnan(values), 0, 1 + np.searchsorted(edges, values, side="right")))
         return np.stack([np.asarray(column, np.int32) for column in encoded], axis=1)
 
+    def translated(self, ids: np.ndarray, other: ColumnIds) -> np.ndarray:
+        """The ids of another `ColumnIds`, int32 [n, its columns], as ids of this one: int32 [n, columns].
+
+        Raises:
+            ValueError: a column that the other does not have, or of numbers in other bins, which hide the numbers.
+        """
+        missing = [name for name in self.names if name not in other.names]
+        if missing:
+            raise ValueError(f"the data must have the columns {', '.join(self.names)}; {', '.join(missing)} is missing")
+        found = np.zeros((len(ids), len(self.names)), np.int32)
+        for place, (name, categories, edges) in enumerate(zip(self.names, self.categories, self.edges, strict=True)):
+            there = other.names.index(name)
+            if edges != other.edges[there]:
+                raise ValueError(
+                    f"column {name} is of numbers in the bins of its own data, and cannot be put into those of the "
+                    "encoder; embed the rows with metric_learning.load(...).embed, and judge the embeddings"
+                )
+            known = {category: number for number, category in enumerate(categories, 1)}
+            numbers = [0, *(known.get(category, 0) for category in other.categories[there])]
+            found[:, place] = ids[:, there] if edges is not None else np.asarray(numbers, np.int32)[ids[:, there]]
+        return found
+
     def save(self, path: str | Path) -> None:
         """Write what is needed to encode rows the same way again, as JSON, with the sizes."""
         write_json(path, asdict(self) | {"sizes": self.sizes}, indent=0)

@@ -126,7 +126,7 @@ def test_saved_it_takes_texts_in_a_process_that_knows_nothing_of_it(encoder, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("train", ["head", "top:1"])
-def test_a_run_learns_on_token_ids_and_saves_what_takes_texts(preset, tmp_path, train):
+def test_a_run_learns_on_token_ids_and_saves_what_takes_texts(preset, script, tmp_path, train):
     rows = [(f"{word} {WORDS[i - j]} {WORDS[i - 1]}", word) for i, word in enumerate(WORDS) for j in range(2, 6)]
     with open(tmp_path / "texts.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
@@ -142,6 +142,10 @@ def test_a_run_learns_on_token_ids_and_saves_what_takes_texts(preset, tmp_path, 
     found = embed(saved, TEXTS)
     assert found.shape == (5, 4)
     np.testing.assert_array_equal(metric_learning.load(tmp_path / "run").embed(TEXTS.tolist()), found)
+    again = script("evaluate", f"run={tmp_path}/run")
+    assert again.returncode == 0 and "the same, to the last digit" in again.stdout, again.stderr
+    other = script("evaluate", f"run={tmp_path}/run", *settings[:2], "split=all")
+    assert other.returncode == 0 and "recall@1" in other.stdout, other.stderr
 
 
 def test_the_data_is_tokenized_once_and_other_encoders_get_it_as_it_is(encoder):
