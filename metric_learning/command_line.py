@@ -79,24 +79,11 @@ for resolver in (run_folder, sweep_folder, hydra_folder):
 
 def start(main: Callable[[], Any]) -> None:
     """Runs a `hydra.main` as the program that it is."""
-    cast(Any, sys.stdout).reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra itself ends the program, with 1 and several lines
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with _manners("train.py"):
         sys.argv[1:] = in_order(sys.argv[1:])
-        try:
-            main()
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on: `train.py --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        stop_if_input_was_wrong(error)
-        raise
+        main()
 
 
 def start_script(main: Callable[[list[str]], Any], doc: str) -> None:
@@ -108,26 +95,34 @@ def start_script(main: Callable[[list[str]], Any], doc: str) -> None:
     """
     if {"-h", "--help"} & set(sys.argv):
         sys.exit(print(doc))
-    cast(Any, sys.stdout).reconfigure(errors="backslashreplace")
+    with _manners(pathlib.Path(sys.argv[0]).name):
+        main(sys.argv[1:])
+
+
+@contextlib.contextmanager
+def _manners(program):
+    """How a program speaks, and how it ends when it is stopped, not read on, or given wrong input."""
+    cast(Any, sys.stdout).reconfigure(errors="backslashreplace")  # as stderr does: a class name may be in any language
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
-        main(sys.argv[1:])
-    except BrokenPipeError:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on: `train.py --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
-    except KNOWN_ERRORS as error:
-        print(f"{pathlib.Path(sys.argv[0]).name}: error: {answer(error)}", file=sys.stderr)
-        sys.exit(2)
+    except Exception as error:
+        stop_if_input_was_wrong(error, program)
+        raise
 
 
 def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
     """The settings of a script: its defaults, and what the words key=value say, of the kind of the default.
 
-    Args:
-        arguments: the words of the command line.
-        defaults: key -> value; a dictionary for a key that stands before others, as in evaluation.ks=[1].
+    A default that is a dictionary stands for keys below its own, as in evaluation.ks=[1].
 
     Raises:
         ValueError: a word of another form or key, a value of another kind, or one that cannot be read.
@@ -297,8 +292,8 @@ def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> 
             empty.rmdir()
 
 
-def stop_if_input_was_wrong(error: BaseException) -> None:
+def stop_if_input_was_wrong(error: BaseException, program: str = "train.py") -> None:
     """Ends the program with one line and exit code 2, if the error says what was wrong with its input."""
     if isinstance(error, KNOWN_ERRORS) and not SHOW_TRACEBACK and not getattr(error, "came_late", False):
-        print("train.py: error:", answer(error), file=sys.stderr)
+        print(f"{program}: error: {answer(error)}", file=sys.stderr)
         sys.exit(2)
