@@ -7,9 +7,10 @@ import logging
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from metric_learning.encoder import Encoder
-from metric_learning.export.inputs import check_float32, forward, prepared, usage_of_graph
+from metric_learning.export.inputs import OUTPUT, check_float32, forward, prepared, usage_of_graph
 
 PACKAGES = ("tf2onnx", "onnx", "onnxruntime")
 FILE = "encoder.onnx"
@@ -32,7 +33,17 @@ def write(encoder: Encoder, folder: Path) -> None:
     tf2onnx = importlib.import_module("tf2onnx")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     function = tf.function(forward(model), input_signature=[spec], autograph=False)
-    tf2onnx.convert.from_function(function, [spec], opset=OPSET, output_path=str(folder / FILE))
+    # Not `from_function`, which asks for constants of layers, such as the means of Keras' Normalization, as inputs.
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    (given,), (found,) = ([tensor.name for tensor in each] for each in (frozen.inputs, frozen.outputs))
+    tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(),
+        input_names=[given],
+        output_names=[found],
+        tensors_to_rename={given: spec.name, found: OUTPUT},
+        opset=OPSET,
+        output_path=str(folder / FILE),
+    )
 
 
 def usage(encoder: Encoder) -> str:
