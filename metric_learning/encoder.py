@@ -13,12 +13,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image
 
 from metric_learning.data import Vocabulary
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.labeled_pairs import labeled_pairs
-from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, tokens_of
+from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, sequence_of, tokens_of
 from metric_learning.data.unreadable import refuse_or_warn
 from metric_learning.distances import check_distance, pairwise, rowwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
@@ -146,7 +145,7 @@ class Encoder:
             ValueError: no items, items of another kind, features of another length or that are not finite, images that
                 cannot be read.
         """
-        many = self._as_sequence(items)
+        many = sequence_of(items, self.kind)
         if len(many) == 0:
             raise ValueError(f"embed needs at least 1 item of {self.kind}; got 0")
         problems: dict[int, str] = {}
@@ -189,7 +188,7 @@ class Encoder:
         return embed(self.model, inputs, batch_size, progress=progress)
 
     def distances(self, first: Any, second: Any) -> np.ndarray:
-        """[n, m] float32, how far items are apart; see `embed` for what they may be, or give embeddings [n, D]."""
+        """[n, m] float32, how far items are apart; see `embed` for what they may be, or as in `index` embeddings."""
         return pairwise(self._rows(first), self._rows(second), distance=self.distance).numpy()
 
     def similarity(self, first: Any, second: Any) -> np.ndarray:
@@ -209,8 +208,8 @@ class Encoder:
         """Chooses up to which distance the nearest item is a match, and keeps it in `thresholds.json` of the folder.
 
         Args:
-            items: see `embed`, or embeddings; of classes that were not learned, best those of validation, never those
-                that the threshold will be judged on.
+            items: see `embed`, or as in `index` embeddings; of classes that were not learned, best those of validation,
+                never those that the threshold will be judged on.
             labels: [n] of the items.
             pairs: instead: (item, item, same) each, or (distance, same). What is promised is of two items put side by
                 side, not of the nearest in a gallery.
@@ -260,14 +259,14 @@ class Encoder:
         """An `Index` of a gallery, which knows this encoder, its distance and its threshold.
 
         Args:
-            gallery: items, see `embed`, or embeddings [m, D] of this encoder.
+            gallery: items, see `embed`, or unless those are features the embeddings of this encoder, float32 [m, D].
             ids: [m] unique; None: paths as they are, and else the number of each item.
             labels, metadata: [m], see `Index.add`.
             kind: see `Index`.
             skip_unreadable: leave images that cannot be read out, with a warning.
             folder: of none yet, where it is saved as it grows, see `fill`.
         """
-        many = gallery if isinstance(gallery, np.ndarray) else self._as_sequence(gallery)
+        many = gallery if isinstance(gallery, np.ndarray) else sequence_of(gallery, self.kind)
         if ids is None:
             named = self.kind == "images"
             ids = [os.fspath(item) if named and is_path(item) else str(i) for i, item in enumerate(many)]
@@ -288,13 +287,3 @@ class Encoder:
         if is_float and items.shape[1] == self.embedding_dim and self.kind != "features":
             return np.asarray(items, np.float32)
         return self.embed(items, skip_unreadable=skip_unreadable)
-
-    def _as_sequence(self, items):
-        if isinstance(items, str | bytes | os.PathLike | Image.Image | Mapping):
-            return [items]
-        axes = {"images": 3, "features": 1}.get(self.kind)  # of one item
-        if isinstance(items, np.ndarray) and items.dtype != object and items.ndim == axes:
-            return items[None]
-        if not hasattr(items, "__len__") or not hasattr(items, "__getitem__"):
-            items = list(items)
-        return items

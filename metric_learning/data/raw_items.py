@@ -58,6 +58,31 @@ def images_of(
     return RandomAccess(read, len(items), shape, np.uint8)
 
 
+def sequence_of(items: Any, kind: str) -> Any:
+    """Several items whose items[0] is the first, of several or of one alone.
+
+    Args:
+        items: as people have them; an array of images is one if it is [h, w] or [h, w, 1, 3 or 4], of features if [F].
+        kind: see `cells_of`.
+
+    Returns:
+        A sequence, an array, or a `RandomAccess`.
+
+    Raises:
+        ValueError: a table, whose items would be the names of its columns.
+    """
+    if isinstance(items, str | bytes | os.PathLike | Image.Image | Mapping):
+        return [items]
+    if isinstance(items, np.ndarray):
+        is_image = items.ndim == 2 or (items.ndim == 3 and items.shape[2] in (1, 3, 4))
+        is_one = is_image if kind == "images" else kind == "features" and items.ndim == 1
+        return items[None] if is_one and items.dtype != object else items
+    if hasattr(items, "columns"):
+        raise ValueError("a table must be given as its rows; of pandas items.to_dict('records')")
+    # Where pandas has items[0], it need not be the first item.
+    return items if isinstance(items, Sequence | RandomAccess) else list(items)
+
+
 def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
     """The items, and of those that are rows of a table, {column: cell}, the cell that an encoder of this kind takes.
 

@@ -45,6 +45,7 @@ def fill(
     for name, column in (("ids", ids), ("labels", labels), ("metadata", metadata)):
         if column is not None and len(column) != len(items):
             raise ValueError(f"{name} must be one for each of {len(items)} items; got {len(column)}")
+    ids, labels, metadata = map(_by_place, (ids, labels, metadata))
     rows = range(len(items)) if rows is None else rows
     check_ids([str(ids[row]) for row in rows], index)
     if folder is not None:
@@ -64,6 +65,11 @@ def fill(
             index.add(found, _some(ids, block), **known)
     if folder is not None:
         index.save(folder)
+
+
+def _by_place(column: Any) -> Any:
+    """A column whose column[0] is its first, which in pandas it need not be."""
+    return column if column is None or isinstance(column, np.ndarray) else list(column)
 
 
 def _some(column: Any, rows: list[int]) -> Any:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from metric_learning.data.raw_items import items_in, once
+from metric_learning.data.raw_items import items_in, once, sequence_of
+from metric_learning.index import Index, fill
 
 
 def written(path, text):
@@ -43,3 +44,40 @@ def test_what_is_no_table_of_the_kind_is_refused(tmp_path):
 def test_once_takes_the_first_of_each_and_nothing_known():
     assert once(["b", "a", "b", "c", "a"]) == [0, 1, 3]
     assert once(["b", "a", "b", "c", "a"], known={"a"}) == [0, 3]
+
+
+class Column:
+    """Such as one of pandas that was shuffled: it is gone through in its order, and column[0] is the row called 0."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return iter(self.values)
+
+    def __getitem__(self, name):
+        return self.values[len(self.values) - 1 - name]
+
+
+def test_several_items_are_taken_in_their_order_and_one_alone_is_one():
+    assert sequence_of(Column(["a", "b", "c"]), "texts") == ["a", "b", "c"]
+    index = Index(2)
+    fill(index, lambda items: np.float32(items), Column([[1, 0], [0, 1]]).values, Column("ab"), labels=Column("yz"))
+    assert [(hit.id, hit.label) for hit in index.search(np.float32([[1, 0]]), k=2)[0]] == [("a", "y"), ("b", "z")]
+    table = Column([1])
+    table.columns = ["text"]
+    with pytest.raises(ValueError, match=r"a table must be given as its rows; of pandas items.to_dict\('records'\)"):
+        sequence_of(table, "texts")
+    for kind, shape, several in (
+        ("images", (40, 40), (1, 40, 40)),
+        ("images", (40, 40, 3), (1, 40, 40, 3)),
+        ("images", (40, 40, 9), (40, 40, 9)),  # gray ones
+        ("images", (2, 40, 40, 3), (2, 40, 40, 3)),
+        ("features", (5,), (1, 5)),
+        ("features", (2, 5), (2, 5)),
+    ):
+        assert sequence_of(np.zeros(shape, np.uint8), kind).shape == several
+    assert sequence_of(["one"], "texts") == sequence_of("one", "texts") == ["one"]

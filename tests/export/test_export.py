@@ -88,7 +88,7 @@ def of_features(tmp_path_factory):
     np.savez(folder / "rows.npz", features=rows, labels=np.repeat(np.arange(8), 5))
     source = features(folder / "rows.npz")
     inputs = keras.Input(source.input_shape)  # with constants in front, as pretrained backbones have them
-    scaled = keras.layers.Normalization(mean=np.arange(7.0), variance=4.0)(inputs)
+    scaled = keras.layers.Normalization(mean=np.arange(7.0), variance=np.full(7, 4.0))(inputs)
     model = keras.Model(inputs, mlp(source.input_shape, embedding_dim=5)(scaled))
     return leave(folder / "run", model, source, "euclidean")
 
