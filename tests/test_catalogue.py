@@ -28,7 +28,7 @@ HOMES = {loss: home for home, names in SHARED.items() for loss in names.split()}
 def test_every_file_is_a_loss_and_every_loss_has_a_file(build):
     built = {name: type(build("loss", f"loss={name}", "miner=none")).__name__ for name in LOSSES}
     assert sorted(built.values()) == sorted(losses.__all__)
-    assert {name: "".join(word.capitalize() for word in name.split("_")) for name in LOSSES} == built
+    assert {name: name.replace("_", "") for name in LOSSES} == {name: kind.lower() for name, kind in built.items()}
     assert set(HOMES) <= set(LOSSES)
 
 
@@ -44,6 +44,6 @@ def test_every_loss_is_compared_with_an_oracle(name):
     own = ROOT / f"tests/losses/test_{name}.py"
     assert own.exists() != (name in HOMES)
     text = (ROOT / f"tests/losses/test_{HOMES.get(name, name)}.py").read_text()
-    class_name = "".join(word.capitalize() for word in name.split("_"))
+    class_name = next(each for each in losses.__all__ if each.lower() == name.replace("_", ""))
     # `agrees` compares values and gradients with a function in NumPy; a hybrid is the sum of what was so compared.
     assert re.search(rf"\b{class_name}\b", text) and ("agrees" in text or name == "hybrid")

@@ -18,7 +18,7 @@ from metric_learning.losses.cosine import Cosine
 from metric_learning.losses.cross_entropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
-    KlDivergence,
+    KLDivergence,
     SparseCategoricalCrossentropy,
 )
 from metric_learning.losses.decoupled_contrastive import DecoupledContrastive
@@ -27,7 +27,7 @@ from metric_learning.losses.distance_loss import TupleLoss as TupleLoss
 from metric_learning.losses.dynamic_soft_margin import DynamicSoftMargin
 from metric_learning.losses.embedding_loss import EmbeddingLoss as EmbeddingLoss
 from metric_learning.losses.f_beta import FBeta
-from metric_learning.losses.fast_ap import FastAp
+from metric_learning.losses.fast_ap import FastAP
 from metric_learning.losses.focal import BinaryFocalCrossentropy, CategoricalFocalCrossentropy
 from metric_learning.losses.generalized_lifted_structure import GeneralizedLiftedStructure
 from metric_learning.losses.hinges import CategoricalHinge, Hinge, SquaredHinge
@@ -42,15 +42,15 @@ from metric_learning.losses.margin import Margin
 from metric_learning.losses.matryoshka import Matryoshka
 from metric_learning.losses.multi_similarity import MultiSimilarity
 from metric_learning.losses.n_pairs import NPairs
-from metric_learning.losses.nca import Nca
+from metric_learning.losses.nca import NCA
 from metric_learning.losses.normalized_softmax import NormalizedSoftmax
-from metric_learning.losses.nt_xent import NtXent
-from metric_learning.losses.p2s_grad import P2sGrad
+from metric_learning.losses.nt_xent import NTXent
+from metric_learning.losses.p2s_grad import P2SGrad
 from metric_learning.losses.packed import Packed as Packed
-from metric_learning.losses.pnp import Pnp
+from metric_learning.losses.pnp import PNP
 from metric_learning.losses.prediction_loss import PredictionLoss as PredictionLoss
 from metric_learning.losses.proxy_anchor import ProxyAnchor
-from metric_learning.losses.proxy_nca import ProxyNca
+from metric_learning.losses.proxy_nca import ProxyNCA
 from metric_learning.losses.quadruplet import Quadruplet
 from metric_learning.losses.ranked_list import RankedList
 from metric_learning.losses.recall_at_k import RecallAtK
@@ -63,8 +63,8 @@ from metric_learning.losses.regressions import (
     Poisson,
 )
 from metric_learning.losses.sigmoid import Sigmoid
-from metric_learning.losses.smooth_ap import SmoothAp
-from metric_learning.losses.snr_contrastive import SnrContrastive
+from metric_learning.losses.smooth_ap import SmoothAP
+from metric_learning.losses.snr_contrastive import SNRContrastive
 from metric_learning.losses.soft_nearest_neighbor import SoftNearestNeighbor
 from metric_learning.losses.soft_triple import SoftTriple
 from metric_learning.losses.sphere_face import SphereFace
@@ -73,7 +73,7 @@ from metric_learning.losses.sup_con import SupCon
 from metric_learning.losses.threshold_consistent_margin import ThresholdConsistentMargin
 from metric_learning.losses.triplet import Triplet
 from metric_learning.losses.tuplet_margin import TupletMargin
-from metric_learning.losses.vicreg import Vicreg
+from metric_learning.losses.vicreg import VICReg
 
 __all__ = [
     "AdaptiveTriplet",
@@ -93,7 +93,7 @@ __all__ = [
     "DecoupledContrastive",
     "DynamicSoftMargin",
     "FBeta",
-    "FastAp",
+    "FastAP",
     "GeneralizedLiftedStructure",
     "Hinge",
     "Histogram",
@@ -101,7 +101,7 @@ __all__ = [
     "Hybrid",
     "Instance",
     "IntraPairVariance",
-    "KlDivergence",
+    "KLDivergence",
     "LargeMarginSoftmax",
     "LiftedStructure",
     "LogCosh",
@@ -112,20 +112,20 @@ __all__ = [
     "MeanSquaredError",
     "MultiSimilarity",
     "NPairs",
-    "Nca",
+    "NCA",
     "NormalizedSoftmax",
-    "NtXent",
-    "P2sGrad",
-    "Pnp",
+    "NTXent",
+    "P2SGrad",
+    "PNP",
     "Poisson",
     "ProxyAnchor",
-    "ProxyNca",
+    "ProxyNCA",
     "Quadruplet",
     "RankedList",
     "RecallAtK",
     "Sigmoid",
-    "SmoothAp",
-    "SnrContrastive",
+    "SmoothAP",
+    "SNRContrastive",
     "SoftNearestNeighbor",
     "SoftTriple",
     "SparseCategoricalCrossentropy",
@@ -136,5 +136,5 @@ __all__ = [
     "ThresholdConsistentMargin",
     "Triplet",
     "TupletMargin",
-    "Vicreg",
+    "VICReg",
 ]

@@ -130,14 +130,14 @@ class SparseCategoricalCrossentropy(PredictionLoss):
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class KlDivergence(PredictionLoss):
+class KLDivergence(PredictionLoss):
     """How far the softmax of a row is from the shares of its targets:
 
         sum_j q_j ln(q_j / p_j),   q = y / sum(y),   p = softmax(scale * similarity)
 
     Over classes, with one class a row, it is the categorical cross entropy; graded or multi-hot rows can reach 0, where
     that cannot. Over pairs, p is a distribution over the other rows: the loss of neighborhoods, as in t-SNE.
-    On predictions, which are clipped to [1e-7, 1] as in Keras: `KlDivergence.on_predictions()`.
+    On predictions, which are clipped to [1e-7, 1] as in Keras: `KLDivergence.on_predictions()`.
 
     For its arguments see `PredictionLoss`.
 
@@ -145,7 +145,7 @@ class KlDivergence(PredictionLoss):
         [B] from `call`, 0 for a row without positives.
 
     Example:
-        >>> pairs = KlDivergence(over="pairs")
+        >>> pairs = KLDivergence(over="pairs")
         >>> rows = [[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]  # the first row is as far from its positive as from the other
         >>> round(float(pairs.call([0, 0, 1], rows)[0]), 4)  # ln 2
         0.6931

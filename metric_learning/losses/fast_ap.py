@@ -12,7 +12,7 @@ from metric_learning.tuples import mean_of_anchors
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class FastAp(DistanceLoss):
+class FastAP(DistanceLoss):
     """Sorts the references of an anchor into bins by distance, and asks for the average precision of this list.
 
     With h+(z) the positives and h-(z) the negatives in the bin around node z, counted by triangular bins, and H+(z),
@@ -38,7 +38,7 @@ class FastAp(DistanceLoss):
         ValueError: num_bins no whole number of at least 1, another distance.
 
     Example:
-        >>> fast_ap = FastAp(num_bins=2)  # nodes at 0, 1 and 2
+        >>> fast_ap = FastAP(num_bins=2)  # nodes at 0, 1 and 2
         >>> values = fast_ap.call([0, 0, 1], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
         >>> [float(value) for value in values]  # both positives at 1, negatives at 0 and 1: AP 1/2; times 3/2
         [0.75, 0.75, 0.0]

@@ -11,7 +11,7 @@ from metric_learning.tuples import AnyMiner, Pairs, distinct, log_sum_exp, mean_
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Nca(TupleLoss):
+class NCA(TupleLoss):
     """Makes it likely that a neighbor, drawn with odds e^{-scale * d}, is of the anchor's class.
 
     With p_a = sum_p e^{-scale * d_ap} / (sum_p e^{-scale * d_ap} + sum_n e^{-scale * d_an}), the mean over the anchors
@@ -39,7 +39,7 @@ class Nca(TupleLoss):
 
     Example:
         >>> # rows 0 and 1 have positives at 0 and negatives at log 3: each 1 - 1 / (1 + 1/3)
-        >>> round(float(Nca(distance="euclidean")([0, 0, 1], [[0.0], [0.0], [1.098612]])), 4)
+        >>> round(float(NCA(distance="euclidean")([0, 0, 1], [[0.0], [0.0], [1.098612]])), 4)
         0.25
 
     Reference: Goldberger, Roweis, Hinton, Salakhutdinov, "Neighbourhood Components Analysis", NIPS 2004,

@@ -12,7 +12,7 @@ from metric_learning.tuples import AnyMiner, Pairs, log_sum_exp, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class NtXent(TupleLoss):
+class NTXent(TupleLoss):
     """Picks each positive out among the anchor's negatives, by a softmax over similarities s (also called InfoNCE).
 
     Mean over the positive pairs (a, p) of anchors that have a negative, of
@@ -43,7 +43,7 @@ class NtXent(TupleLoss):
 
     Example:
         >>> # rows 0 and 1 each have a positive at cosine 1 and a negative at cosine 0: log(1 + e^-1)
-        >>> round(float(NtXent(temperature=1.0)([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])), 4)
+        >>> round(float(NTXent(temperature=1.0)([0, 0, 1], [[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])), 4)
         0.3133
 
     References:

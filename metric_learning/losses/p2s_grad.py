@@ -10,7 +10,7 @@ from metric_learning.losses.class_loss import ClassLoss, class_cosines
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class P2sGrad(ClassLoss):
+class P2SGrad(ClassLoss):
     """Brings the cosine with the own class vector to 1 and with the others to 0.
 
     With cos_c the cosine of the embedding and the vector of class c, and y the class of the embedding,
@@ -39,7 +39,7 @@ class P2sGrad(ClassLoss):
         ValueError: others_weight not above 0.
 
     Example:
-        >>> loss = P2sGrad(num_classes=2, embedding_dim=2)
+        >>> loss = P2SGrad(num_classes=2, embedding_dim=2)
         >>> _ = loss.layers[0].vectors.assign([[1.0, 0.0], [0.0, 5.0]])
         >>> round(float(loss([0], [[3.0, 4.0]])), 4)  # ((.6 - 1)^2 + .8^2) / 2
         0.4

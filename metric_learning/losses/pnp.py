@@ -13,7 +13,7 @@ VARIANTS = ("Ds", "Dq", "Iu", "Ib", "O")
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Pnp(DistanceLoss):
+class PNP(DistanceLoss):
     """Counts, softly, the negatives nearer than each positive, and penalizes this count.
 
     For each positive p of an anchor, n = sum_j sigmoid((d_ap - d_aj) / temperature) over the negatives j. The loss is
@@ -47,7 +47,7 @@ class Pnp(DistanceLoss):
         ValueError: unknown variant or distance, a number not above 0.
 
     Example:
-        >>> pnp = Pnp(variant="Dq", alpha=1.0, temperature=0.001, distance="euclidean")
+        >>> pnp = PNP(variant="Dq", alpha=1.0, temperature=0.001, distance="euclidean")
         >>> round(float(pnp([0, 0, 1], [[0.0], [2.0], [1.0]])), 4)  # one negative before each: 1 - 1/2
         0.5
 

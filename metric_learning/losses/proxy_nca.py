@@ -11,7 +11,7 @@ from metric_learning.tuples import log_sum_exp, masked_mean
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class ProxyNca(ClassLoss):
+class ProxyNCA(ClassLoss):
     """Neighborhood component analysis in which a learned proxy stands for each class.
 
     With d_c the squared distance of the embedding to the proxy of class c, both of unit length, and y its class,
@@ -41,7 +41,7 @@ class ProxyNca(ClassLoss):
         ValueError: scale not above 0.
 
     Example:
-        >>> loss = ProxyNca(num_classes=3, embedding_dim=2)
+        >>> loss = ProxyNCA(num_classes=3, embedding_dim=2)
         >>> _ = loss.layers[0].vectors.assign([[1.0, 0.0], [0.0, 5.0], [0.0, -2.0]])
         >>> round(float(loss([0], [[3.0, 0.0]])), 4)  # d = 0, 2, 2: log(2 e^-2)
         -1.3069

@@ -11,7 +11,7 @@ from metric_learning.losses.soft_ranks import mean_over_positives, soft_counts
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class SmoothAp(DistanceLoss):
+class SmoothAP(DistanceLoss):
     """Ranks all references by their distance to the anchor, and asks for the average precision of this list.
 
     For an anchor with the positives P and the negatives N, and sigma(x) = sigmoid(x / temperature):
@@ -38,7 +38,7 @@ class SmoothAp(DistanceLoss):
         ValueError: temperature not above 0, unknown distance.
 
     Example:
-        >>> smooth_ap = SmoothAp(temperature=0.001, distance="euclidean")
+        >>> smooth_ap = SmoothAP(temperature=0.001, distance="euclidean")
         >>> round(float(smooth_ap([0, 0, 1], [[0.0], [2.0], [1.0]])), 4)  # the only positive is second, twice
         0.5
 

@@ -11,7 +11,7 @@ from metric_learning.tuples import AnyMiner, Pairs, mean_per_anchor
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class SnrContrastive(TupleLoss):
+class SNRContrastive(TupleLoss):
     """Pulls positives within one margin of the anchor and pushes negatives beyond another, by SNR distance.
 
     With d(a, x) = var(a - x) / var(a), the mean over positive pairs plus the mean over negative pairs of
@@ -42,7 +42,7 @@ class SnrContrastive(TupleLoss):
         ValueError: a negative margin or weight, another distance, unknown average.
 
     Example:
-        >>> snr = SnrContrastive(negative_margin=5.0)
+        >>> snr = SNRContrastive(negative_margin=5.0)
         >>> rows = [[1.0, -1.0], [2.0, -2.0], [-1.0, 1.0]]  # positives 1, 1/4; negatives 4, 9/4, 4, 9
         >>> float(snr([0, 0, 1], rows))  # (1 + 1/4) / 2 + (1 + 11/4 + 1) / 3
         2.2083332538604736

@@ -14,7 +14,7 @@ from metric_learning.types import TensorLike
 
 
 @keras.saving.register_keras_serializable(package="metric_learning")
-class Vicreg(EmbeddingLoss):
+class VICReg(EmbeddingLoss):
     """Pulls two views of an item together, keeps every dimension spread, and dimensions uncorrelated.
 
     For rows z of the batch, N of which have a second view z', and of D dimensions:
@@ -48,7 +48,7 @@ class Vicreg(EmbeddingLoss):
         ValueError: a weight below 0, epsilon not above 0.
 
     Example:
-        >>> vicreg = Vicreg(variance=0.0, covariance=0.0)
+        >>> vicreg = VICReg(variance=0.0, covariance=0.0)
         >>> float(vicreg([0, 0, 1], [[0.0, 0.0], [2.0, 0.0], [9.0, 9.0]]))  # 25 * 4 / 2
         50.0
 

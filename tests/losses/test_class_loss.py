@@ -15,16 +15,16 @@ KINDS = {
         losses.LargeMarginSoftmax,
         losses.Manifold,
         losses.NormalizedSoftmax,
-        losses.P2sGrad,
+        losses.P2SGrad,
         losses.ProxyAnchor,
-        losses.ProxyNca,
+        losses.ProxyNCA,
         losses.SoftTriple,
         losses.SphereFace,
         losses.SubCenterArcFace,
     )
 }
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-NOT_ALONE = {losses.ProxyAnchor, losses.SoftTriple, losses.P2sGrad}
+NOT_ALONE = {losses.ProxyAnchor, losses.SoftTriple, losses.P2SGrad}
 
 
 def value_and_gradients(loss, labels, rows):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from metric_learning.losses import FastAp
+from metric_learning.losses import FastAP
 
 
 def squared_distance(x, y):
@@ -40,7 +40,7 @@ def oracle(rows, labels, refs=None, ref_labels=None, *, num_bins=10):
 @pytest.mark.parametrize("num_bins", [1, 3, 10, 25])
 def test_equals_loops_with_their_gradient(batch, bank, agrees, num_bins):
     labels, rows = batch
-    loss = FastAp(num_bins=num_bins)
+    loss = FastAP(num_bins=num_bins)
     agrees(loss, lambda rows: oracle(rows, labels, num_bins=num_bins), labels, rows)
     references = {"ref_labels": bank.labels, "ref_embeddings": bank.embeddings}
     expected = lambda rows: oracle(rows, labels, bank.embeddings, bank.labels, num_bins=num_bins)  # noqa: E731
@@ -58,19 +58,19 @@ def test_rows_at_both_ends_stay_in_their_bins(batch_with_duplicates):
     rows[3] = -rows[2]  # at distance 2 of rows 2 and 6
     rows[4] = rows[0]  # at distance 0
     values = oracle(rows, labels)
-    np.testing.assert_allclose(FastAp().call(labels, rows), values, atol=1e-5)
+    np.testing.assert_allclose(FastAP().call(labels, rows), values, atol=1e-5)
     # Opposite rows, by rounding farther than 2, and equal ones: AP 0.5 of one positive behind one negative.
     axis = np.array([0.3, 0.1, 0.7])
-    value = FastAp().call([0, 1, 0], [axis, axis, -axis])[0]
+    value = FastAP().call([0, 1, 0], [axis, axis, -axis])[0]
     assert abs(value * 2 / 3 - 0.5) < 1e-5
 
 
 @pytest.mark.parametrize("num_bins", [0, 1.5])
 def test_a_bad_number_of_bins_is_refused_by_name(num_bins):
     with pytest.raises(ValueError, match=f"num_bins must be a whole number of at least 1; got {num_bins}"):
-        FastAp(num_bins=num_bins)
+        FastAP(num_bins=num_bins)
 
 
 def test_distances_without_an_end_are_refused():
     with pytest.raises(ValueError, match="distance must be one of cosine; got 'euclidean'"):
-        FastAp(distance="euclidean")
+        FastAP(distance="euclidean")

@@ -18,7 +18,7 @@ from metric_learning.losses import (
     NormalizedSoftmax,
     Quadruplet,
     Triplet,
-    Vicreg,
+    VICReg,
 )
 from metric_learning.losses.embedding_loss import EmbeddingLoss
 from metric_learning.steps import at_step
@@ -114,7 +114,7 @@ def test_references_go_to_the_parts_that_compare_rows(batch, bank):
 
 
 def test_references_go_to_pairs_of_predictions_and_not_to_views(batch, bank):
-    pairs, views = BinaryCrossentropy(over="pairs"), Vicreg()
+    pairs, views = BinaryCrossentropy(over="pairs"), VICReg()
     hybrid = Hybrid([{"loss": pairs}, {"loss": views}])
     assert hybrid.takes_references and not Hybrid([{"loss": views}]).takes_references
     references = {"ref_labels": [0, 1, 2, 0, 1, 2, 2], "ref_embeddings": bank.embeddings}

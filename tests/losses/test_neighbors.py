@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.losses import Nca, SoftNearestNeighbor
+from metric_learning.losses import NCA, SoftNearestNeighbor
 from metric_learning.tuples import Pairs
 
 
@@ -35,10 +35,10 @@ def oracle(rows, positives, negatives, refs=None, *, scale=1.0, logarithm=False,
 
 
 OPTIONS = {
-    "nca": (Nca, {}),
-    "nca scale": (Nca, {"scale": 3.0}),
-    "nca logarithm": (Nca, {"logarithm": True}),
-    "nca cosine": (Nca, {"scale": 3.0, "logarithm": True, "distance": "cosine"}),
+    "nca": (NCA, {}),
+    "nca scale": (NCA, {"scale": 3.0}),
+    "nca logarithm": (NCA, {"logarithm": True}),
+    "nca cosine": (NCA, {"scale": 3.0, "logarithm": True, "distance": "cosine"}),
     "soft": (SoftNearestNeighbor, {}),
     "soft temperature": (SoftNearestNeighbor, {"temperature": 0.2}),
     "soft euclidean": (SoftNearestNeighbor, {"temperature": 0.3, "distance": "euclidean"}),
@@ -49,7 +49,7 @@ options = pytest.mark.parametrize(("loss", "arguments"), OPTIONS.values(), ids=O
 
 def oracle_of(loss, arguments, positives, negatives, refs=None):
     def expected(rows, *learned):
-        if loss is Nca:
+        if loss is NCA:
             return oracle(rows, positives, negatives, refs, **arguments)
         temperature = math.exp(learned[0][0]) if learned else arguments.get("temperature", 1.0)
         distance = arguments.get("distance", "squared_euclidean")
@@ -108,7 +108,7 @@ def test_one_near_positive_is_enough():
     rows = [[0.0], [0.0], [2.0], [-1.0]]
     chance = (1 + math.exp(-4)) / (1 + math.exp(-4) + math.exp(-1))
     assert chance == pytest.approx(0.7346, abs=1e-4)
-    values = Nca().call([0, 0, 0, 1], rows)
+    values = NCA().call([0, 0, 0, 1], rows)
     np.testing.assert_allclose(values[0], (1 - chance) * 4 / 3, rtol=1e-6)
     assert values[3] == 0.0
 
@@ -123,7 +123,7 @@ def test_the_temperature_learns_to_fit_what_is_near():
     assert not SoftNearestNeighbor(temperature=1.0).layers
 
 
-@pytest.mark.parametrize(("loss", "name"), [(Nca, "scale"), (SoftNearestNeighbor, "temperature")])
+@pytest.mark.parametrize(("loss", "name"), [(NCA, "scale"), (SoftNearestNeighbor, "temperature")])
 def test_values_that_make_no_sense_are_refused_by_name(loss, name):
     with pytest.raises(ValueError, match=f"{name} must be above 0; got 0"):
         loss(**{name: 0})

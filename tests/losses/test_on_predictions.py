@@ -17,7 +17,7 @@ from metric_learning.losses import (
     FBeta,
     Hinge,
     Huber,
-    KlDivergence,
+    KLDivergence,
     LogCosh,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -126,7 +126,7 @@ CASES = {
         lambda y, z: categorical(y, softmax(z), 0.1, 2.0),
     ),
     "poisson": (Poisson, {}, 3 * SHARES, lambda y, p: mean([q - t * math.log(q) for t, q in zipped(y, p)])),
-    "divergence": (KlDivergence, {}, SHARES, categorical),  # the targets have no entropy
+    "divergence": (KLDivergence, {}, SHARES, categorical),  # the targets have no entropy
     "squared": (MeanSquaredError, {}, LOGITS, lambda y, p: mean([(t - q) ** 2 for t, q in zipped(y, p)])),
     "absolute": (MeanAbsoluteError, {}, LOGITS, lambda y, p: mean([abs(t - q) for t, q in zipped(y, p)])),
     "huber": (Huber, {}, LOGITS, lambda y, p: mean([huber(t - q, 1.0) for t, q in zipped(y, p)])),

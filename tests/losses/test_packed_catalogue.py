@@ -46,5 +46,5 @@ def test_most_losses_take_tuples_and_those_that_weigh_each_pair_alone_take_pairs
     assert left == {"AdaptiveTriplet", "Angular", "LiftedStructure", "NPairs"}
     assert {name for name in OF_ROWS if pack(name, 2)} == {
         *("Contrastive", "Cosine", "Histogram", "IntraPairVariance", "MultiSimilarity", "RankedList", "Sigmoid"),
-        *("SnrContrastive", "ThresholdConsistentMargin"),
+        *("SNRContrastive", "ThresholdConsistentMargin"),
     }

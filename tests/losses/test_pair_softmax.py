@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.losses import DecoupledContrastive, NtXent, TupletMargin
+from metric_learning.losses import DecoupledContrastive, NTXent, TupletMargin
 from metric_learning.tuples import Pairs, Triplets
 
 
@@ -59,13 +59,13 @@ def oracle(rows, positives, negatives, refs=None, *, cost, distance="cosine", **
     return sums * len(rows) / sum(weight for _, _, weight in counted)
 
 
-LOSSES = {NtXent: nt_xent, DecoupledContrastive: decoupled_contrastive, TupletMargin: tuplet_margin}
+LOSSES = {NTXent: nt_xent, DecoupledContrastive: decoupled_contrastive, TupletMargin: tuplet_margin}
 OPTIONS = {
-    "nt_xent": (NtXent, {}),
-    "nt_xent temperature": (NtXent, {"temperature": 0.5}),
-    "nt_xent other positives": (NtXent, {"temperature": 0.5, "other_positives": True}),
-    "nt_xent dot": (NtXent, {"temperature": 0.5, "distance": "dot"}),
-    "nt_xent euclidean": (NtXent, {"temperature": 0.5, "distance": "euclidean"}),
+    "nt_xent": (NTXent, {}),
+    "nt_xent temperature": (NTXent, {"temperature": 0.5}),
+    "nt_xent other positives": (NTXent, {"temperature": 0.5, "other_positives": True}),
+    "nt_xent dot": (NTXent, {"temperature": 0.5, "distance": "dot"}),
+    "nt_xent euclidean": (NTXent, {"temperature": 0.5, "distance": "euclidean"}),
     "decoupled": (DecoupledContrastive, {}),
     "decoupled temperature": (DecoupledContrastive, {"temperature": 0.4}),
     "decoupled weighted": (DecoupledContrastive, {"temperature": 0.4, "sigma": 0.5}),
@@ -140,7 +140,7 @@ def test_a_memory_bank_gives_the_pairs_of_anchor_and_bank(batch, bank, every_pai
     agrees(loss(**arguments), expected, *batch, **references)
 
 
-@pytest.mark.parametrize("loss", [NtXent, DecoupledContrastive])
+@pytest.mark.parametrize("loss", [NTXent, DecoupledContrastive])
 def test_duplicate_rows_are_ordinary_rows(batch_with_duplicates, every_pair, loss):
     labels, rows = batch_with_duplicates
     expected = oracle(rows, *every_pair(labels), cost=LOSSES[loss])
@@ -165,7 +165,7 @@ def test_nt_xent_of_two_views_is_that_of_simclr():
     wanted = (math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(math.sqrt(3) / 2 - 0.5))) / 2
     assert wanted == pytest.approx(0.6835, abs=1e-4)
     for other_positives in (False, True):
-        value = NtXent(temperature=1.0, other_positives=other_positives)([7, 7, 8], rows)
+        value = NTXent(temperature=1.0, other_positives=other_positives)([7, 7, 8], rows)
         np.testing.assert_allclose(value, wanted, rtol=1e-6)
 
 
@@ -174,7 +174,7 @@ def test_nt_xent_does_not_saturate():
     for temperature in (0.1, 0.01, 0.001):
         rows = tf.Variable([[1.0, 0.0], [-0.6, 0.8], [1.0, 0.0]])
         with tf.GradientTape() as tape:
-            value = NtXent(temperature=temperature).call([0, 0, 1], rows)[0]
+            value = NTXent(temperature=temperature).call([0, 0, 1], rows)[0]
         np.testing.assert_allclose(value * 2 / 3, 1.6 / temperature, rtol=1e-3)
         assert tf.norm(tf.convert_to_tensor(tape.gradient(value, rows))) > 0.5 / temperature
 
@@ -188,7 +188,7 @@ def test_the_weights_of_decoupled_pairs_have_mean_one_and_favor_the_far():
 
 
 REFUSED = {
-    "nt_xent temperature": (NtXent, {"temperature": 0.0}, "temperature must be above 0; got 0"),
+    "nt_xent temperature": (NTXent, {"temperature": 0.0}, "temperature must be above 0; got 0"),
     "decoupled temperature": (DecoupledContrastive, {"temperature": -1}, "temperature must be above 0; got -1"),
     "decoupled sigma": (DecoupledContrastive, {"sigma": 0}, "sigma must be above 0; got 0"),
     "tuplet slack": (TupletMargin, {"slack": 5.7}, r"slack must be in \[0.0, 1.57\d*\]; got 5.7"),

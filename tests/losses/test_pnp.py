@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from metric_learning.losses import Pnp
+from metric_learning.losses import PNP
 
 
 def cosine(x, y):
@@ -52,7 +52,7 @@ OPTIONS = {
 def test_equals_loops_with_their_gradient(batch, bank, agrees, arguments):
     labels, rows = batch
     arguments = {"temperature": 0.3} | arguments
-    loss = Pnp(**arguments)
+    loss = PNP(**arguments)
     agrees(loss, lambda rows: oracle(rows, labels, **arguments), labels, rows)
     references = {"ref_labels": bank.labels, "ref_embeddings": bank.embeddings}
     agrees(
@@ -64,7 +64,7 @@ def test_the_defaults_are_those_of_the_paper(batch_with_duplicates):
     labels, rows = batch_with_duplicates
     values = oracle(rows, labels)
     assert np.std(values) > 0.01
-    np.testing.assert_allclose(Pnp().call(labels, rows), values, atol=1e-4)
+    np.testing.assert_allclose(PNP().call(labels, rows), values, atol=1e-4)
 
 
 def test_every_hyperparameter_changes_the_value(batch):
@@ -80,7 +80,7 @@ def test_every_hyperparameter_changes_the_value(batch):
 def test_two_negatives_before_the_positive(variant, expected):
     # The only positive of 0 is at 3, behind the negatives at 1 and 2.
     labels, rows = [0, 1, 2, 0], [[0.0], [1.0], [2.0], [3.0]]
-    loss = Pnp(variant=variant, alpha=2.0, temperature=1e-3, distance="euclidean")
+    loss = PNP(variant=variant, alpha=2.0, temperature=1e-3, distance="euclidean")
     assert abs(loss.call(labels, rows)[0] / 2 - expected) < 1e-5
 
 
@@ -96,4 +96,4 @@ def test_two_negatives_before_the_positive(variant, expected):
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        Pnp(**arguments)
+        PNP(**arguments)

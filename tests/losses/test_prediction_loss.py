@@ -104,7 +104,7 @@ ROWS = {
     "SparseCategoricalCrossentropy": categorical,
     "CategoricalFocalCrossentropy": categorical_focal,
     "CategoricalHinge": categorical_hinge,
-    "KlDivergence": divergence,
+    "KLDivergence": divergence,
     "FBeta": f_beta,
     "CosineSimilarity": lambda ys, zs, activation="sigmoid": 1 - cosine(ys, ACTIVATE[activation](zs)),
 }
@@ -116,7 +116,7 @@ ONLY_CLASSES = [
     "CategoricalHinge",
 ]
 OVER_PAIRS = [name for name in NAMES if name not in ONLY_CLASSES]
-WITHOUT_BIAS = [*ONLY_CLASSES, "KlDivergence"]
+WITHOUT_BIAS = [*ONLY_CLASSES, "KLDivergence"]
 
 
 def row_cost(name, ys, zs, positive_share=None, activation="sigmoid", **settings):

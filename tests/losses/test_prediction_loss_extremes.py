@@ -24,7 +24,7 @@ FLAT = ["MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh", "FBeta", "C
 FREE_WITHOUT_TARGET = [
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
-    "KlDivergence",
+    "KLDivergence",
     "FBeta",
     "CosineSimilarity",
 ]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from metric_learning.losses import ProxyNca
+from metric_learning.losses import ProxyNCA
 
 
 def unit(x):
@@ -36,7 +36,7 @@ ARGUMENTS = [{}, {"include_own": True}, {"scale": 9.0}, {"scale": 9.0, "include_
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
 def test_equals_loops_with_its_gradients(classes, learned, agrees, arguments):
     labels, rows = classes
-    agrees(learned(ProxyNca, **arguments), oracle([[label] for label in labels], **arguments), labels, rows)
+    agrees(learned(ProxyNCA, **arguments), oracle([[label] for label in labels], **arguments), labels, rows)
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS[:2], ids=str)
@@ -45,16 +45,16 @@ def test_several_classes_share_a_row_and_none_or_all_cost_nothing(classes, learn
     several = [[label, 3] if index % 3 else [] for index, label in enumerate(labels)]
     several[4] = list(range(6))
     multi_hot = np.array([[c in own for c in range(6)] for own in several], np.float32)
-    agrees(learned(ProxyNca, **arguments), oracle(several, **arguments), multi_hot, rows)
+    agrees(learned(ProxyNCA, **arguments), oracle(several, **arguments), multi_hot, rows)
 
 
 def test_every_hyperparameter_changes_the_value(classes, learned):
-    values = [float(learned(ProxyNca, **arguments)(*classes)) for arguments in ARGUMENTS]
+    values = [float(learned(ProxyNCA, **arguments)(*classes)) for arguments in ARGUMENTS]
     assert len(np.unique(np.round(values, 3))) == len(ARGUMENTS)
 
 
 def test_by_hand(learned):
-    loss = learned(ProxyNca)
+    loss = learned(ProxyNCA)
     # Cosines .6, .8, 0, 0, -1, 0 with the row (6, 8, 0): squared distances .8, .4, 2, 2, 4, 2.
     loss.layers[0].vectors.assign([[1, 0, 0], [0, 3, 0], [0, 0, 1], [0, 0, -1], [-0.3, -0.4, 0], [0, 0, 2]])
     expected = 0.8 + math.log(math.exp(-0.4) + 3 * math.exp(-2) + math.exp(-4))
@@ -63,4 +63,4 @@ def test_by_hand(learned):
 
 def test_a_scale_of_zero_is_refused():
     with pytest.raises(ValueError, match="scale must be above 0; got 0"):
-        ProxyNca(scale=0)
+        ProxyNCA(scale=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.losses import Contrastive, IntraPairVariance, SnrContrastive, ThresholdConsistentMargin
+from metric_learning.losses import Contrastive, IntraPairVariance, SNRContrastive, ThresholdConsistentMargin
 from metric_learning.tuples import Pairs, Triplets
 
 
@@ -59,15 +59,15 @@ def threshold_oracle(rows, positives, negatives, refs, *, pull=0.9, push=0.5, we
 
 # Per case: the loss, its oracle, and their arguments.
 CASES = {
-    "snr": (SnrContrastive, snr_oracle, {}, {}),
+    "snr": (SNRContrastive, snr_oracle, {}, {}),
     "snr margins": (
-        SnrContrastive,
+        SNRContrastive,
         snr_oracle,
         {"positive_margin": 0.8, "negative_margin": 2.5},
         {"pull": 0.8, "push": 2.5},
     ),
-    "snr selected": (SnrContrastive, snr_oracle, {"average": "selected"}, {"active": False}),
-    "snr zero mean": (SnrContrastive, snr_oracle, {"zero_mean_weight": 0.3}, {"zero_mean": 0.3}),
+    "snr selected": (SNRContrastive, snr_oracle, {"average": "selected"}, {"active": False}),
+    "snr zero mean": (SNRContrastive, snr_oracle, {"zero_mean_weight": 0.3}, {"zero_mean": 0.3}),
     "variance": (IntraPairVariance, variance_oracle, {}, {}),
     "variance low": (IntraPairVariance, variance_oracle, {"positive_slack": 0.4}, {"low": 0.4}),
     "variance high": (IntraPairVariance, variance_oracle, {"negative_slack": 0.7}, {"high": 0.7}),
@@ -159,7 +159,7 @@ def test_there_are_active_and_inactive_pairs(batch, every_pair):
 def test_numbers_by_hand():
     rows = [[1.0, -1.0], [2.0, -2.0], [-1.0, 1.0]]
     # Differences (1, -1), of variance 1, against signals of 1 and 4; to the negative (2, -2) and (3, -3).
-    values = SnrContrastive(negative_margin=5.0).call([0, 0, 1], rows)
+    values = SNRContrastive(negative_margin=5.0).call([0, 0, 1], rows)
     np.testing.assert_allclose(values, [3 * (1 / 2 + 1 / 3), 3 * (1 / 8 + 2.75 / 3), 3 * 1 / 3], rtol=1e-6)
     rows = [[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]]
     assert float(IntraPairVariance(positive_slack=0.0)([0, 0, 0], rows)) == pytest.approx(
@@ -173,7 +173,7 @@ def test_numbers_by_hand():
 
 def test_snr_contrastive_is_the_linear_contrastive_loss_of_the_snr_distance(batch):
     plain = Contrastive(distance="snr", squared=False, average="active", positive_margin=0.2)
-    np.testing.assert_array_equal(SnrContrastive(positive_margin=0.2).call(*batch), plain.call(*batch))
+    np.testing.assert_array_equal(SNRContrastive(positive_margin=0.2).call(*batch), plain.call(*batch))
 
 
 def test_equal_similarities_have_no_variance_wherever_they_are():
@@ -200,11 +200,11 @@ def test_it_can_be_added_to_another_loss(batch):
 
 
 BAD = {
-    "positive_margin of snr": (SnrContrastive, {"positive_margin": -1}, "positive_margin must be at least 0; got -1"),
-    "negative_margin of snr": (SnrContrastive, {"negative_margin": -1}, "negative_margin must be at least 0; got -1"),
-    "zero mean": (SnrContrastive, {"zero_mean_weight": -1}, "zero_mean_weight must be at least 0; got -1"),
-    "distance of snr": (SnrContrastive, {"distance": "cosine"}, "distance must be snr .* got 'cosine'"),
-    "average of snr": (SnrContrastive, {"average": "sum"}, "average must be one of"),
+    "positive_margin of snr": (SNRContrastive, {"positive_margin": -1}, "positive_margin must be at least 0; got -1"),
+    "negative_margin of snr": (SNRContrastive, {"negative_margin": -1}, "negative_margin must be at least 0; got -1"),
+    "zero mean": (SNRContrastive, {"zero_mean_weight": -1}, "zero_mean_weight must be at least 0; got -1"),
+    "distance of snr": (SNRContrastive, {"distance": "cosine"}, "distance must be snr .* got 'cosine'"),
+    "average of snr": (SNRContrastive, {"average": "sum"}, "average must be one of"),
     "positive_slack": (IntraPairVariance, {"positive_slack": -1}, "positive_slack must be at least 0; got -1"),
     "negative_slack": (IntraPairVariance, {"negative_slack": -1}, "negative_slack must be at least 0; got -1"),
     "distance of variance": (IntraPairVariance, {"distance": "dot"}, "distance must be cosine .* got 'dot'"),

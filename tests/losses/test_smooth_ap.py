@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from metric_learning.losses import SmoothAp
+from metric_learning.losses import SmoothAP
 
 
 def sigmoid(x):
@@ -54,7 +54,7 @@ OPTIONS = {
 @pytest.mark.parametrize(("arguments", "of_oracle"), OPTIONS.values(), ids=OPTIONS)
 def test_equals_loops_with_their_gradient(batch, batch_with_duplicates, bank, agrees, arguments, of_oracle):
     labels, rows = batch
-    loss = SmoothAp(**arguments)
+    loss = SmoothAP(**arguments)
     agrees(loss, lambda rows: oracle(rows, labels, **of_oracle), labels, rows)
     references = {"ref_labels": bank.labels, "ref_embeddings": bank.embeddings}
     agrees(
@@ -68,13 +68,13 @@ def test_the_temperature_of_the_paper_gives_its_values(batch):
     labels, rows = batch
     values = oracle(rows, labels)
     assert np.std(values) > 0.1
-    np.testing.assert_allclose(SmoothAp().call(labels, rows), values, atol=1e-4)
+    np.testing.assert_allclose(SmoothAP().call(labels, rows), values, atol=1e-4)
 
 
 def test_a_sharp_temperature_gives_average_precision():
     # From 0: negative at 1, positives at 2 and 3: precisions 1/2 and 2/3.
     labels, rows = [0, 1, 0, 0], np.array([[0.0], [1.0], [2.0], [3.0]])
-    value = SmoothAp(temperature=1e-3, distance="euclidean").call(labels, rows)[0]
+    value = SmoothAP(temperature=1e-3, distance="euclidean").call(labels, rows)[0]
     assert abs(value * 3 / 4 - (1.0 - (1 / 2 + 2 / 3) / 2)) < 1e-5
 
 
@@ -82,10 +82,10 @@ def test_classes_need_no_common_size_and_no_order(batch):
     labels, rows = batch
     order = np.argsort(labels, kind="stable")
     assert np.any(order != np.arange(10))
-    values = SmoothAp(temperature=0.1).call(labels, rows).numpy()
-    np.testing.assert_allclose(SmoothAp(temperature=0.1).call(labels[order], rows[order]), values[order], atol=1e-6)
+    values = SmoothAP(temperature=0.1).call(labels, rows).numpy()
+    np.testing.assert_allclose(SmoothAP(temperature=0.1).call(labels[order], rows[order]), values[order], atol=1e-6)
 
 
 def test_a_temperature_of_zero_is_refused_by_name():
     with pytest.raises(ValueError, match="temperature must be above 0; got 0"):
-        SmoothAp(temperature=0.0)
+        SmoothAP(temperature=0.0)

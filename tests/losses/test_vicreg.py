@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metric_learning.losses import Vicreg
+from metric_learning.losses import VICReg
 
 OPTIONS = {
     "paper": {},
@@ -52,7 +52,7 @@ def oracle(labels, rows, invariance=25.0, variance=25.0, covariance=1.0, epsilon
 @options
 def test_equals_loops_with_their_gradient(batch, arguments, agrees):
     labels, rows = batch
-    agrees(Vicreg(**arguments), lambda rows: oracle(labels, rows, **arguments), labels, rows)
+    agrees(VICReg(**arguments), lambda rows: oracle(labels, rows, **arguments), labels, rows)
 
 
 def test_every_hyperparameter_changes_the_value(batch):
@@ -64,41 +64,41 @@ def test_the_hinge_of_the_spread_has_both_sides(batch):
     rows = batch.embeddings * [1.0, 4.0, 0.5]
     deviations = np.std(np.delete(rows, 4, axis=0), axis=0, ddof=1)
     assert deviations.min() < 1.0 < deviations.max()
-    np.testing.assert_allclose(Vicreg().call(batch.labels, rows), oracle(batch.labels, rows), rtol=1e-5)
+    np.testing.assert_allclose(VICReg().call(batch.labels, rows), oracle(batch.labels, rows), rtol=1e-5)
 
 
 def test_two_views_of_each_item_cost_what_the_paper_says_of_both_orders():
     # Views (1, 0) and (3, 0) of one item, (-1, 2) and (-3, 2) of another; D = 2, n = 4 rows.
     rows = [[1.0, 0.0], [-1.0, 2.0], [3.0, 0.0], [-3.0, 2.0]]
     # Invariance: 4 / 2. Variances: 20 / 3 and 4 / 3, both above 1. Covariance: -8 / 3, twice, over D = 2.
-    np.testing.assert_allclose(Vicreg()([7, 8, 7, 8], rows), 25 * 2.0 + 2 * (8 / 3) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(VICReg()([7, 8, 7, 8], rows), 25 * 2.0 + 2 * (8 / 3) ** 2, rtol=1e-5)
 
 
 def test_no_spread_costs_most_and_the_lone_row_counts_for_nothing():
-    value = Vicreg(epsilon=1e-8)([0, 0, 1, 1], np.ones((4, 3)))
+    value = VICReg(epsilon=1e-8)([0, 0, 1, 1], np.ones((4, 3)))
     np.testing.assert_allclose(value, 2 * 25 * (1 - 1e-4), rtol=1e-6)
-    values = Vicreg().call([0, 5, 0, 1, 1], [[0.0], [1e4], [0.1], [0.2], [0.4]])
+    values = VICReg().call([0, 5, 0, 1, 1], [[0.0], [1e4], [0.1], [0.2], [0.4]])
     np.testing.assert_allclose(values, oracle([0, 5, 0, 1, 1], [[0.0], [1e4], [0.1], [0.2], [0.4]]), rtol=1e-5)
     assert values[1] == 0.0
 
 
 def test_the_second_view_is_the_next_row_of_the_label_going_round():
-    values = Vicreg(variance=0.0, covariance=0.0, invariance=1.0).call([3, 3, 3], [[0.0], [1.0], [3.0]])
+    values = VICReg(variance=0.0, covariance=0.0, invariance=1.0).call([3, 3, 3], [[0.0], [1.0], [3.0]])
     np.testing.assert_allclose(values, [1.0, 4.0, 9.0], rtol=1e-6)
 
 
 def test_unit_length_forgets_lengths_and_unit_vectors_alone_never_have_the_spread(batch):
-    loss = Vicreg(unit_length=True)
+    loss = VICReg(unit_length=True)
     np.testing.assert_allclose(loss.call(batch.labels, 3 * batch.embeddings), loss.call(*batch), rtol=1e-5)
     spread = np.concatenate([np.eye(8), -np.eye(8)]).repeat(2, axis=0).astype(np.float32)
     labels = np.arange(16).repeat(2)
-    assert loss(labels, spread) < 1e-5 < 10 < Vicreg()(labels, spread)
+    assert loss(labels, spread) < 1e-5 < 10 < VICReg()(labels, spread)
 
 
 def test_a_keras_model_learns_with_it(batch):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.Dense(3)])
-    model.compile(loss=Vicreg(), optimizer=keras.optimizers.SGD(0.01))
+    model.compile(loss=VICReg(), optimizer=keras.optimizers.SGD(0.01))
     rows = batch.embeddings.astype(np.float32)
     history = model.fit(rows, batch.labels, batch_size=10, epochs=20, verbose=0).history["loss"]
     assert history[-1] < 0.8 * history[0]
@@ -110,20 +110,20 @@ def test_a_keras_model_learns_with_it(batch):
 def test_value_and_gradient_stay_finite(rows, labels, unit_length):
     variable = tf.Variable(rows, dtype=tf.float32)
     with tf.GradientTape() as tape:
-        value = Vicreg(unit_length=unit_length)(labels, variable)
+        value = VICReg(unit_length=unit_length)(labels, variable)
     gradient = tf.convert_to_tensor(tape.gradient(value, variable))
     assert np.isfinite(value) and np.isfinite(gradient).all()
     if labels == [0, 1, 2, 3]:
         assert value == 0.0 and not np.any(gradient)
-    assert np.isnan(Vicreg(unit_length=unit_length)([0, 0, 1, 1], rows * np.nan))
+    assert np.isnan(VICReg(unit_length=unit_length)([0, 0, 1, 1], rows * np.nan))
 
 
 @pytest.mark.parametrize("name", ["invariance", "variance", "covariance"])
 def test_weights_below_0_are_refused_by_name(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 0; got -1"):
-        Vicreg(**{name: -1})
+        VICReg(**{name: -1})
 
 
 def test_epsilon_must_be_above_0():
     with pytest.raises(ValueError, match="epsilon must be above 0; got 0"):
-        Vicreg(epsilon=0)
+        VICReg(epsilon=0)
