@@ -87,7 +87,7 @@ def timed(function):
 
 def held():
     """Bytes that the process holds now."""
-    return resource.getpagesize() * int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return resource.getpagesize() * int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
 
 
 def peak():

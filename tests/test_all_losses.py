@@ -94,8 +94,9 @@ def test_the_lists_of_this_file_name_what_there_is():
 
 @every_loss
 def test_the_yaml_names_every_hyperparameter(loss, case):
+    of_the_data = {"num_classes", "embedding_dim"}  # which the run says
     written = (ROOT / f"conf/loss/{case}.yaml").read_text()
-    assert {key for key in loss.get_config() if f"\n{key}:" not in written} == {"name", "reduction"}
+    assert {key for key in loss.get_config() if f"\n{key}:" not in written} - of_the_data == {"name", "reduction"}
     assert isinstance(loss, TupleLoss) == (case in MINED)
 
 

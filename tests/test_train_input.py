@@ -167,7 +167,7 @@ def write_run(folder, config):
 def test_code_in_a_foreign_run_folder_runs_only_if_trusted_here(tmp_path):
     text = "trusted: [mynet]\nencoder: {_target_: metric_learning.encoders.custom, target: mynet.build}\n"
     folder = write_run(tmp_path / "run", text)
-    with pytest.raises(ValueError, match="encoder.target is mynet.build, .* say trusted=.mynet."):
+    with pytest.raises(ValueError, match="encoder.target is mynet.build, .* say .trusted=.mynet."):
         command_line.configuration_of(folder, [f"resume={folder}"])
     found = command_line.configuration_of(folder, [f"resume={folder}", "trusted=[mynet]"])
     assert found.encoder.target == "mynet.build"

@@ -128,7 +128,7 @@ def test_judge_keeps_within_its_memory(monkeypatch):
     seen = []
     monkeypatch.setattr(judge, "embed", lambda *arguments, **options: seen.append((arguments[2], options["memory"])))
     monkeypatch.setattr(judge, "evaluate_variants", lambda *arguments, **options: None)
-    split = types.SimpleNamespace(inputs=None, labels=None, ids=None, groups=None)
+    split = types.SimpleNamespace(inputs=None, labels=np.zeros(1, int), ids=None, groups=None)
     source = types.SimpleNamespace(validation=split, test=split, gallery=split)
     judge.Judge(batch_size=64, memory=0.25)(None, source, "test")
     assert seen == [(64, 0.25)] * 2

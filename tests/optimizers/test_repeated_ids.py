@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from metric_learning import encoders, losses
 from metric_learning.data import BatchPlan, Split
@@ -34,6 +35,12 @@ OPTIMIZERS = {
     "adagrad clipnorm": lambda: keras.optimizers.Adagrad(0.1, clipnorm=1e-2),
     "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01, clipnorm=1e-2), 4.0),
 }
+
+
+@pytest.fixture(autouse=True)
+def not_deterministic():
+    """Keras' `fit` compiles nothing by XLA where an earlier test of this process asked for deterministic operations."""
+    config.disable_op_determinism()
 
 
 def new_learner(optimizer):

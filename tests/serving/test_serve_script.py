@@ -70,10 +70,10 @@ def test_without_an_index_it_begins_all_the_same(made, call):
         (["run=nowhere", "port=0"], "load needs the folder of a run .* there is none in nowhere"),
         (["run={texts}", "index={texts}", "port=0"], "there is no index in .*"),
         (["run={texts}", "index={features}/../index", "port=0"], "the index in .* is not of the encoder in .*"),
-        (["run={texts}", "port=http"], "port must be a number from 0 to 65535; got 'http'"),
+        (["run={texts}", "port=http"], "port must be a whole number; got 'http'"),
         (["run={texts}", "port=70000"], "port must be a number from 0 to 65535; got 70000"),
         (["run={texts}", "host=203.0.113.1", "port=0"], "cannot serve on host=203.0.113.1 port=0: .*"),
-        (["run={texts}", "items=none"], "items must be a number; got 'none'"),
+        (["run={texts}", "items=none"], "items must be a whole number; got 'none'"),
         (["run={texts}", "indx=a"], "expected words key=value, with keys run, index, .*; got indx=a"),
     ],
 )
