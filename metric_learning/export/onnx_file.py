@@ -34,7 +34,7 @@ def write(encoder: Encoder, folder: Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     function = tf.function(forward(model), input_signature=[spec], autograph=False)
     # Not `from_function`, which asks for constants of layers, such as the means of Keras' Normalization, as inputs.
-    frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
     (given,), (found,) = ([tensor.name for tensor in each] for each in (frozen.inputs, frozen.outputs))
     tf2onnx.convert.from_graph_def(
         frozen.graph.as_graph_def(),

@@ -55,7 +55,7 @@ def fill(
         if start and folder is not None:
             index.save(folder, learn=False)
         block = list(rows[start : start + size])
-        found = embed(items if len(block) == len(items) else _some(items, block))
+        found = embed(items if block == list(range(len(items))) else _some(items, block))
         if skip_unreadable:
             whole = np.isfinite(found).all(axis=1)
             found, block = found[whole], [row for row, is_whole in zip(block, whole, strict=True) if is_whole]
