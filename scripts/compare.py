@@ -8,20 +8,18 @@ score stands its 95 % interval over other classes, as far as metrics.json has it
 as all are judged on the same classes and share their luck.
 """
 
-import json
 import pathlib
 
 import numpy as np
 from omegaconf import OmegaConf
 
-from metric_learning.command_line import start_script
-
-DEFAULTS = {"runs": None, "scores": ["test/recall@1", "test/map@r"], "objective": "validation/map@r"}
+from metric_learning.command_line import start_script, words_of
+from metric_learning.encoder_files import read_json
 
 
 def main(arguments):
-    options = OmegaConf.merge(DEFAULTS, OmegaConf.from_dotlist(arguments))
-    if set(options) != set(DEFAULTS) or options.runs is None:
+    options = words_of(arguments, runs=None, scores=["test/recall@1", "test/map@r"], objective="validation/map@r")
+    if options.runs is None:
         raise ValueError("expected runs=FOLDER, and if wanted scores=[...] and objective=...")
     files = sorted(pathlib.Path(options.runs).rglob("metrics.json"))
     if not files:
@@ -29,13 +27,13 @@ def main(arguments):
     columns = [options.objective, *options.scores]
     rows = {}
     for file in files:
-        scores = json.loads(file.read_text(encoding="utf-8"))
+        scores = read_json(file)
+        bounds = scores.pop("intervals", {})
         missing = [column for column in columns if column not in scores]
         if missing:
-            raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores)}")
+            raise ValueError(f"{', '.join(missing)} not in {file}; there are {', '.join(scores) or 'none'}")
         overrides = OmegaConf.load(file.parent / ".hydra" / "overrides.yaml")
         settings = tuple(override for override in overrides if not override.startswith("seed="))
-        bounds = scores.get("intervals", {})
         unknown = [float("nan")] * 2
         rows.setdefault(settings, []).append([[scores[column], *bounds.get(column, unknown)] for column in columns])
     # What is common to all is said once.

@@ -118,6 +118,9 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
         ("calibrate", ["run=nowhere", "precision=high"], "precision must be a number; got 'high'"),
         ("embed", ["run=a", "items=b"], "expected run=FOLDER items=FOLDER_OR_FILE out=FILE"),
         ("embed", ["run=a", "items=b", "out=v.csv"], "out must end in .npz or .parquet; got v.csv"),
+        ("compare", ["runs=a", "scores=[a"], r"scores cannot be read; expected such as .*; got '\[a'"),
+        ("compare", ["runs=a", "scores=test/mrr"], r"scores must be a list, as \[a,b\]; got 'test/mrr'"),
+        ("compare", ["run=a"], "expected words key=value, with keys runs, scores, objective; got run=a"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(script, program, words, message):

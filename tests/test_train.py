@@ -243,5 +243,10 @@ def test_runs_of_a_sweep_are_compared(script, tmp_path):
         (tmp_path / name / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides), encoding="utf-8")
     several = script("compare", f"runs={tmp_path}").stdout
     assert several.startswith("All with `steps=9`:\n") and "| `loss=contrastive` | 1 | .350 |" in several
-    wrong = script("compare", f"runs={tmp_path}", "scores=[test/recall]")
-    assert wrong.returncode == 2 and "test/recall not in" in wrong.stderr
+    for wrong in ("test/recall", "intervals"):
+        refused = script("compare", f"runs={tmp_path}", f"scores=[{wrong}]")
+        assert refused.returncode == 2 and f"{wrong} not in" in refused.stderr
+        assert refused.stderr.endswith("; there are validation/map@r, test/recall@1, test/map@r\n")
+    (tmp_path / "0" / "metrics.json").write_text("{", encoding="utf-8")
+    damaged = script("compare", f"runs={tmp_path}")
+    assert damaged.returncode == 2 and f"{tmp_path / '0' / 'metrics.json'} is damaged" in damaged.stderr
