@@ -1,7 +1,6 @@
 """The manners of the command line: what runs and their folders are called, and how they end.
 
-With `answers.py` the only file of the library that knows Hydra. `train.py` gives `start` its `hydra.main`, which gives
-`run` the story.
+With `answers.py` the only library file that knows Hydra. `train.py` gives `start` its `hydra.main` and `run` its story.
 """
 
 import contextlib
@@ -16,16 +15,15 @@ import sys
 import time
 import traceback
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from metric_learning.answers import KNOWN_ERRORS, answer, in_order, shipped
 from metric_learning.run_folder import LAST, Claim, new_folder
@@ -132,22 +130,25 @@ def words_of(arguments: Sequence[str], **defaults: Any) -> DictConfig:
     wrong = ["".join(word) for word in words if not word[1] or not (word[0] in defaults or word[0].startswith(groups))]
     if wrong:
         raise ValueError(f"expected words key=value, with keys {', '.join(defaults)}; got {' '.join(wrong)}")
-    twice = next((key for key, number in Counter(key for key, _, _ in words).items() if number > 1), None)
-    if twice:
-        raise ValueError(f"{twice} is given twice")
+    keys = [key for key, _, _ in words]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{max(keys, key=keys.count)} is given twice")
+    texts = {key: [""] for key, each in defaults.items() if isinstance(each, list) and {*map(type, each)} <= {str}}
     given = OmegaConf.create()
     for key, _, value in words:
         default = defaults.get(key, ...)
-        if isinstance(default, str) or (default is None and key not in RATES):
-            given[key] = value
-            continue
         try:
-            given.merge_with_dotlist([f"{key}={value}"])  # as YAML reads it
-        except YAMLError as error:
-            raise ValueError(f"{key} cannot be read; expected such as 1, true or [1,2]; got {value!r}") from error
+            if isinstance(default, str) or (default is None and key not in RATES):
+                given[key] = os.path.expanduser(value) if value.startswith("~/") else value  # as a shell would
+            elif key in texts:
+                given[key] = yaml.load(value, yaml.BaseLoader)  # where 007 is no number
+            else:
+                given.merge_with_dotlist([f"{key}={value}"])  # as YAML reads it
+        except yaml.YAMLError as error:
+            raise ValueError(f"{key} cannot be read; expected such as 1, true or [a,b]; got {value!r}") from error
     plain = cast(dict[str, Any], OmegaConf.to_container(given))
     no_groups = {key: value for key, value in plain.items() if not isinstance(defaults[key], dict)}
-    check_settings(no_groups, defaults | dict.fromkeys(RATES, 0.5))
+    check_settings(no_groups, defaults | texts | dict.fromkeys(RATES, 0.5))
     return cast(DictConfig, OmegaConf.merge(defaults, given))
 
 

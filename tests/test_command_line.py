@@ -95,6 +95,8 @@ def test_data_that_have_moved_are_named_in_words(tmp_path):
         ("far=5%", "far must be a number; got '5%'"),
         ("seconds=.nan", "seconds must be finite; got nan"),
         ("trusted=mynet", "trusted must be a list, as .a,b.; got 'mynet'"),
+        ("trusted=[mynet", "trusted cannot be read; expected such as .* or .a,b.; got '.mynet'"),
+        ("trusted=[{a: 1}]", "trusted.0 must be text.*; got {'a': '1'}"),
     ],
 )
 def test_words_of_another_kind_are_refused(word, message):
@@ -103,6 +105,14 @@ def test_words_of_another_kind_are_refused(word, message):
     assert command_line.words_of(["query=007"], **defaults).query == "007"
     with pytest.raises(ValueError, match=message):
         command_line.words_of([word], **defaults)
+
+
+def test_words_that_are_text_stay_as_they_are_written(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = command_line.words_of(["ids=[007, 1e3, null, 2024-01-01]", "run=~/run"], ids=[], run=None)
+    assert list(found.ids) == ["007", "1e3", "null", "2024-01-01"]
+    assert found.run == "/home/me/run"  # which no shell does behind the =
+    assert command_line.words_of(["query=~ 5 km"], query=None).query == "~ 5 km"
 
 
 def test_words_as_other_programs_take_them():
