@@ -23,6 +23,8 @@ import subprocess
 import sys
 import time
 
+from metric_learning.command_line import start_script, words_of
+
 HERE = pathlib.Path(__file__).resolve().parent
 CONF = HERE.parent / "conf"
 LAYOUTS = ("4 per class", "10 classes")
@@ -51,16 +53,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def main(only="", sizes="128,512,1024,4096", turns=5, seconds=90, step_seconds=5, peer="true", folder="docs"):
+def main(arguments):
+    words = {"only": "", "sizes": "128,512,1024,4096", "turns": 5, "seconds": 90.0, "step_seconds": 5.0, "peer": True}
+    settings = words_of(arguments, **words, folder="docs")
+    wrong = [size for size in settings.sizes.split(",") if not size.isdigit()]
+    if wrong:
+        raise ValueError(f"sizes must be numbers of rows, as 128,512; got {wrong[0]!r}")
     started = time.perf_counter()
-    sizes, turns = sorted(int(size) for size in sizes.split(",")), int(turns)
-    seconds, step_seconds = float(seconds), float(step_seconds)
-    with_peer = peer == "true" and importlib.util.find_spec("pytorch_metric_learning") is not None
-    folder = pathlib.Path(folder)
+    sizes, wanted = sorted(map(int, settings.sizes.split(","))), subjects(settings.only)
+    with_peer = settings.peer and importlib.util.find_spec("pytorch_metric_learning") is not None
+    folder = pathlib.Path(settings.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [floor_row(max(sizes), seconds)]
-    for loss, miner in subjects(only):
-        rows += measure(loss, miner, sizes, turns, seconds, step_seconds, with_peer)
+    rows = [floor_row(max(sizes), settings.seconds)]
+    for loss, miner in wanted:
+        rows += measure(loss, miner, sizes, settings.turns, settings.seconds, settings.step_seconds, with_peer)
         for row in rows[-len(sizes) * len(LAYOUTS) :]:
             progress(row)
         with open(folder / "benchmark.csv", "w", newline="", encoding="utf-8") as file:
@@ -288,10 +294,4 @@ def summary(rows):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    try:
-        main(**dict(argument.split("=", 1) for argument in sys.argv[1:]))
-    except (TypeError, ValueError) as error:
-        print("benchmark.py: error:", error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

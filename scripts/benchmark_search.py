@@ -11,11 +11,11 @@ that of `faiss.knn` in the same turn.
 
 import pathlib
 import resource
-import sys
 import time
 
 import numpy as np
-from omegaconf import OmegaConf
+
+from metric_learning.command_line import start_script, words_of
 
 # Name: gallery rows, dimensions, rows of a class, ks, queries (None: all rows, leave-one-out).
 PROBLEMS = {
@@ -24,14 +24,15 @@ PROBLEMS = {
     "classes_of_1000": (10_000, 64, 1000, (1,), None),
     "million": (1_000_000, 128, 5, (100,), 10_000),
 }
-DEFAULTS = {"problems": ["classes_of_5", "deep_ks", "classes_of_1000"], "turns": 5, "engines": ["faiss", "tensorflow"]}
+USUAL, ENGINES = ["classes_of_5", "deep_ks", "classes_of_1000"], ["faiss", "tensorflow"]
 
 
 def main(arguments):
-    options = OmegaConf.merge(DEFAULTS, OmegaConf.from_dotlist(arguments))
-    unknown = set(options.problems) - set(PROBLEMS)
-    if set(options) != set(DEFAULTS) or unknown:
-        raise ValueError(f"expected turns, engines, and problems of {', '.join(PROBLEMS)}; got {' '.join(arguments)}")
+    options = words_of(arguments, problems=USUAL, turns=5, engines=ENGINES)
+    for name, choices in (("problems", PROBLEMS), ("engines", ENGINES)):
+        unknown = [each for each in options[name] if each not in choices]
+        if unknown:
+            raise ValueError(f"{name} must be of {', '.join(choices)}; got {', '.join(unknown)}")
 
     import faiss
 
@@ -95,10 +96,4 @@ def peak():
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    try:
-        main(sys.argv[1:])
-    except ValueError as error:
-        print("benchmark_search.py: error:", error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

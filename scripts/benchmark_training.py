@@ -15,6 +15,8 @@ import time
 
 import numpy as np
 
+from metric_learning.command_line import start_script, words_of
+
 SIDES = {
     "peer": "pytorch-metric-learning, conv-norm-ReLU-pool 32-64-128",
     "same": "this project, the same CNN",
@@ -23,12 +25,17 @@ SIDES = {
 WARM_UP = 20
 
 
-def main(turns=4, steps=100):
+def main(arguments):
+    settings = words_of(arguments, turns=4, steps=100, side=None)
+    steps = settings.steps
+    if settings.side is not None:  # a turn
+        print(measure_peer(steps) if settings.side == "peer" else measure_ours(settings.side == "default", steps))
+        return
     sides = list(SIDES)
     if importlib.util.find_spec("pytorch_metric_learning") is None:
         sides.remove("peer")
     speeds = {side: [] for side in sides}
-    for turn in range(turns):
+    for turn in range(settings.turns):
         for side in sides:
             command = [sys.executable, __file__, f"side={side}", f"steps={steps}"]
             printed = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
@@ -105,11 +112,4 @@ def measure_peer(steps):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    options = dict(argument.split("=") for argument in sys.argv[1:])
-    side, steps = options.pop("side", None), int(options.pop("steps", 100))
-    if side is None:
-        main(steps=steps, **{name: int(value) for name, value in options.items()})
-    else:
-        print(measure_peer(steps) if side == "peer" else measure_ours(side == "default", steps))
+    start_script(main, __doc__)

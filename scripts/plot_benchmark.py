@@ -8,10 +8,10 @@ Reads benchmark.csv of the folder and writes benchmark.png beside it.
 import csv
 import pathlib
 import statistics
-import sys
 
 from matplotlib.lines import Line2D
 
+from metric_learning.command_line import start_script, words_of
 from metric_learning.report.pictures import canvas
 
 FAMILIES = {
@@ -31,8 +31,8 @@ ROW_HEIGHT, HEAD, FOOT = 21, 150, 60
 ROOM = 6  # rows above the first, for the names of the bars
 
 
-def main(folder="docs"):
-    folder = pathlib.Path(folder)
+def main(arguments):
+    folder = pathlib.Path(words_of(arguments, folder="docs").folder)
     with open(folder / "benchmark.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     places, gaps = places_of(rows)
@@ -161,10 +161,4 @@ def logarithmic(axes):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    try:
-        main(**dict(argument.split("=", 1) for argument in sys.argv[1:]))
-    except (TypeError, OSError) as error:
-        print("plot_benchmark.py: error:", error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

@@ -18,6 +18,7 @@ from metric_learning import losses  # noqa: F401  isort: skip  imports TensorFlo
 import tensorflow as tf
 from PIL import Image
 
+from metric_learning.command_line import start_script, words_of
 from metric_learning.losses.class_loss import ClassLoss
 from metric_learning.report.pictures import canvas
 from metric_learning.steps import at_step
@@ -53,13 +54,14 @@ COLUMNS, CELL_WIDTH, CELL_HEIGHT, HEAD = 4, 330, 305, 95
 LATE = 10**6
 
 
-def main(only="", folder="docs/losses"):
-    members, wanted = families(), only.split(",") if only else list(FAMILIES)
+def main(arguments):
+    settings = words_of(arguments, only="", folder="docs/losses")
+    members, wanted = families(), settings.only.split(",") if settings.only else list(FAMILIES)
     if set(wanted) - set(FAMILIES):
-        raise ValueError(f"families are {', '.join(FAMILIES)}; got {only}")
+        raise ValueError(f"families are {', '.join(FAMILIES)}; got {settings.only}")
     for family in wanted:
         if members[family]:
-            path = draw(family, members[family], pathlib.Path(folder))
+            path = draw(family, members[family], pathlib.Path(settings.folder))
             print(path, f"{len(members[family])} losses, {path.stat().st_size // 1000} kB")
 
 
@@ -281,10 +283,4 @@ def draw_map(figure, cell, name, loss):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    try:
-        main(**dict(argument.split("=", 1) for argument in sys.argv[1:]))
-    except (TypeError, ValueError) as error:
-        print("plot_losses.py: error:", error, file=sys.stderr)
-        sys.exit(2)
+    start_script(main, __doc__)

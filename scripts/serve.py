@@ -19,16 +19,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import metric_learning
 from metric_learning.command_line import start_script, words_of
+from metric_learning.serving import Limits, listen_on, names_of, run
 
 
 def main(arguments):
-    metric_learning.import_tensorflow()
-    try:
-        from metric_learning.serving import Limits, create_app, listen_on, names_of, run
-    except ImportError as error:
-        more = 'pip install -c constraints.txt -e ".[serve]"'
-        raise ValueError(f"a server needs more packages ({error}): {more}") from error
-
     limits = vars(Limits())
     where = {"port": 8000, "host": "127.0.0.1", "root": ".", "names": [], "trusted": []}
     settings = words_of(arguments, run=None, index=None, **where, **limits)
@@ -37,10 +31,15 @@ def main(arguments):
     asked = Limits(**{name: settings[name] for name in limits})
     bound = listen_on(settings.host, settings.port)
 
+    metric_learning.import_tensorflow()
+    try:
+        from metric_learning.serving import create_app
+    except ImportError as error:
+        more = 'pip install -c constraints.txt -e ".[serve]"'
+        raise ValueError(f"a server needs more packages ({error}): {more}") from error
+
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     index = None if settings.index is None else metric_learning.Index.load(settings.index, encoder)
-    if index is not None and index.threshold is None:
-        index.threshold = encoder.calibration.get("threshold")
     names = names_of(settings.host, settings.names)
     run(create_app(encoder, index, limits=asked, root=settings.root, names=names), bound, asked.seconds)
 

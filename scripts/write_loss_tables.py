@@ -1,7 +1,7 @@
 """Writes the tables of docs/losses.md: every loss and miner, what it asks for, what it reached and costs, its settings.
 
     python scripts/write_loss_tables.py           # after a loss, a miner, a result or a setting has changed
-    python scripts/write_loss_tables.py check     # exit code 1 if the file is not what it would write
+    python scripts/write_loss_tables.py check     # an error if the file is not what it would write
 
 What a row says comes from where it is known: the first comments of its file in conf/, docs/results.csv,
 docs/benchmark.csv and the constructor. The text around the tables is written by hand.
@@ -11,14 +11,12 @@ import csv
 import inspect
 import pathlib
 import re
-import sys
 
 import hydra
 from omegaconf import OmegaConf
 
 import metric_learning
-
-metric_learning.import_tensorflow()
+from metric_learning.command_line import start_script
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "losses.md"
@@ -28,10 +26,13 @@ FAMILIES = ("pairs", "triplets", "lists", "classes", "keras", "views")
 OF_THE_RUN = {"miner", "reduction", "name", "num_classes", "embedding_dim"}
 
 
-def main(command="write"):
+def main(arguments):
+    if arguments not in ([], ["check"]):
+        raise ValueError(f"expected check or nothing; got {' '.join(arguments)}")
+    metric_learning.import_tensorflow()
     before = DOCUMENT.read_text(encoding="utf-8")
     after = document(before)
-    if command == "check" and after != before:
+    if arguments and after != before:
         raise ValueError(f"{DOCUMENT.name} is out of date; run python scripts/write_loss_tables.py")
     DOCUMENT.write_text(after, encoding="utf-8")
 
@@ -137,10 +138,4 @@ def markdown(rows):
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv):
-        sys.exit(print(__doc__))
-    try:
-        main(*sys.argv[1:])
-    except (TypeError, ValueError) as error:
-        print("write_loss_tables.py: error:", error, file=sys.stderr)
-        sys.exit(1)
+    start_script(main, __doc__)

@@ -2,7 +2,9 @@
 
 import csv
 import importlib.util
+import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -89,9 +91,24 @@ def test_what_a_loss_remembers_stays_as_it_is(plots):
     np.testing.assert_array_equal(slopes, [2.0, 2.0])
 
 
-def test_an_unknown_family_is_refused(script):
-    done = script("plot_losses", "only=pears")
-    assert done.returncode == 2 and "families are pairs, triplets" in done.stderr
+@pytest.mark.parametrize(
+    ("program", "word", "message"),
+    [
+        ("plot_losses", "only=pears", "families are pairs, triplets, .*; got pears"),
+        ("plot_losses", "olny=pairs", "expected words key=value, with keys only, folder; got olny=pairs"),
+        ("plot_benchmark", "docs", "expected words key=value, with keys folder; got docs"),
+        ("plot_benchmark", "folder=nowhere", ".* No such file or directory: 'nowhere/benchmark.csv'"),
+        ("benchmark", "sizes=[128]", "sizes must be numbers of rows, as 128,512; got '.128.'"),
+        ("benchmark", "only=tripplet", "no loss or miner is named tripplet"),
+        ("benchmark_search", "problems=[milion]", "problems must be of .*, million; got milion"),
+        ("benchmark_search", "engines=[fais", r"engines cannot be read; .*; got '.fais'"),
+        ("benchmark_training", "turns=few", "turns must be a whole number; got 'few'"),
+    ],
+)
+def test_wrong_words_are_answered_in_one_line(script, tmp_path, monkeypatch, program, word, message):
+    monkeypatch.chdir(tmp_path)
+    done = script(program, word)
+    assert done.returncode == 2 and re.fullmatch(rf"{program}.py: error: {message}\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow
@@ -165,11 +182,21 @@ def test_every_program_tells_its_use(script, program):
     assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("program", ["search", "compare"])  # with and without TensorFlow
-def test_it_tells_nothing_else_in_a_process_of_its_own(program):
-    done = run(program, "--help")
-    assert done.returncode == 0 and f"python scripts/{program}.py" in done.stdout and done.stderr == ""
+DRAWING = ["plot_benchmark", "plot_losses"]  # by TensorFlow and Matplotlib, which stand at their top
+
+
+@pytest.mark.parametrize("program", sorted(set(PROGRAMS) - {*DRAWING, "build_emoji"}))  # which takes a folder
+def test_help_and_misspelt_words_are_answered_without_tensorflow(program, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow takes seconds')", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    for words, code in (["--help"], 0), (["nonsense=1"], 2), (["nonsense"], 2), (["a=1", "a=2"], 2):
+        command = [sys.executable, str(ROOT / f"scripts/{program}.py"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        if code:
+            assert re.fullmatch(rf"{program}.py: error: .*{words[-1].partition('=')[0]}.*\n", done.stderr), done.stderr
+        else:
+            assert f"python scripts/{program}.py" in done.stdout and done.stderr == ""
 
 
 def test_planted_swaps_are_pairs_of_two_classes():
