@@ -18,7 +18,7 @@ from tqdm import tqdm
 from metric_learning.data import deep_images
 from metric_learning.data import images as decoder
 from metric_learning.data.boxes import WHOLE, hashes_with_boxes, with_boxes
-from metric_learning.data.disk_cache import DiskCache
+from metric_learning.data.disk_cache import DiskCache, default_cache_dir
 from metric_learning.data.file_ends import look_at
 from metric_learning.data.images import check_image_options, decode_images
 from metric_learning.data.random_access import RandomAccess, take
@@ -181,10 +181,6 @@ def _in_chunks(rows: np.ndarray, what: str, work: Callable) -> Iterator[tuple[np
         for chunk, result in zip(chunks, results, strict=True):
             yield chunk, result
             bar.update(len(chunk))
-
-
-def default_cache_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "metric_learning"
 
 
 def free_memory() -> int:

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from metric_learning.data.disk_cache import DiskCache
-from metric_learning.data.image_files import decoder_version, default_cache_dir, free_memory
+from metric_learning.data.disk_cache import DiskCache, default_cache_dir
+from metric_learning.data.image_files import decoder_version, free_memory
 from metric_learning.data.images import check_image_options, fit_image
 from metric_learning.data.items import hash_of
 from metric_learning.data.random_access import RandomAccess

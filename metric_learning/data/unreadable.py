@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from metric_learning.data.disk_cache import default_cache_dir
 from metric_learning.data.items import count
+from metric_learning.whole_files import in_one_move
 
+LIST = "unreadable.txt"  # one for all runs, as those that never began leave no folder
 _MOST = 20  # names in a message
 
 
@@ -31,12 +33,15 @@ def refuse_late(problems: Mapping[str | Path, str]) -> None:
 
 
 def _named(problems: Mapping[str | Path, str]) -> str:
-    """Some of the files with the reason; of more, all are listed in a file, one a line."""
+    """Some of the files with the reason; of more, all are listed in a file, one a line, in place of those before."""
     first = "; ".join(f"{path} ({problem})" for path, problem in list(problems.items())[:_MOST])
     if len(problems) <= _MOST:
         return first
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="unreadable-", suffix=".txt", encoding="utf-8", errors="surrogateescape", delete=False
-    ) as file:
-        file.writelines(f"{path}\n" for path in problems)
-    return f"{first}; ..., all listed in {file.name}"
+    file = default_cache_dir() / LIST
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with in_one_move(file) as unfinished:
+            unfinished.write_text("".join(f"{path}\n" for path in problems), encoding="utf-8", errors="surrogateescape")
+    except OSError:  # a home that cannot be written to
+        return f"{first}; and {len(problems) - _MOST:,} more"
+    return f"{first}; ..., all listed in {file}"

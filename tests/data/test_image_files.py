@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -254,10 +253,17 @@ def test_images_that_look_whole_and_others(tmp_path):
     assert not looks_whole("page.jpg", b"<!DOCTYPE html><html>404</html>")
 
 
-def test_many_unreadable_files_are_all_listed_in_a_file(tmp_path):
+def test_many_unreadable_files_are_all_listed_in_the_same_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    listed = tmp_path / "cache" / "metric_learning" / "unreadable.txt"
     paths = [tmp_path / f"{i}.png" for i in range(25)]
-    with pytest.raises(ValueError, match="25 of 25 images cannot be read: .*/19.png .*, all listed in") as error:
+    for some in (paths, paths[1:]):
+        said = f"{len(some)} of {len(some)} images cannot be read: .*/19.png .*, all listed in {listed}. Mend or"
+        with pytest.raises(ValueError, match=said):
+            open_images(some)
+        assert listed.read_text(encoding="utf-8").splitlines() == list(map(str, some))
+    assert [path.name for path in listed.parent.iterdir()] == ["unreadable.txt"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # where there can be none
+    with pytest.raises(ValueError, match="/19.png .no such file.; and 5 more. Mend or"):
         open_images(paths)
-    listed = Path(str(error.value).partition("all listed in ")[2].partition(". Mend")[0])
-    assert listed.read_text().splitlines() == list(map(str, paths))
-    listed.unlink()
