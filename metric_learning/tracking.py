@@ -11,6 +11,8 @@ import warnings
 from collections import abc
 from typing import Any, Literal
 
+from metric_learning.whole_files import write_whole
+
 
 @dataclasses.dataclass
 class NoTracking:
@@ -88,7 +90,7 @@ class WandbTracking:
             "config": config,
             "dir": os.fspath(folder),
             # A resumed run goes on under its own name.
-            "id": _run_id(folder),
+            "id": run_id(folder),
             "resume": "allow" if self.mode == "online" else None,
             "reinit": "finish_previous",
         }
@@ -108,7 +110,7 @@ class WandbTracking:
                 warnings.warn(f"W&B cannot be reached ({error}); tracking offline instead", stacklevel=2)
                 # The attempt may have taken the id.
                 (folder / "wandb_id").unlink()
-                options |= {"resume": None, "id": _run_id(folder)}
+                options |= {"resume": None, "id": run_id(folder)}
         mode: Literal["disabled", "offline"] = "disabled" if self.mode == "disabled" else "offline"
         with self._never_stop():
             self._run = wandb.init(mode=mode, settings=wandb.Settings(**settings), **options)
@@ -172,9 +174,9 @@ class WandbTracking:
                 wandb.teardown()
 
 
-def _run_id(folder):
+def run_id(folder: pathlib.Path) -> str:
     """The id of the run in this folder, drawn once and kept there."""
     path = folder / "wandb_id"
     if not path.exists():
-        path.write_text(os.urandom(4).hex(), encoding="ascii")
+        write_whole(path, os.urandom(4).hex())
     return path.read_text(encoding="ascii")

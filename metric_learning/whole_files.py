@@ -32,6 +32,6 @@ def in_one_move(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         yield unfinished
         unfinished.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         unfinished.unlink(missing_ok=True)  # half a file on a full disk, which would keep it full
         raise

@@ -12,7 +12,7 @@ import time
 import pytest
 from PIL import Image
 
-from metric_learning.tracking import NoTracking, WandbTracking
+from metric_learning.tracking import NoTracking, WandbTracking, run_id
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
@@ -68,6 +68,20 @@ def test_online_without_login_falls_back_to_offline(tmp_path, picture, monkeypat
     with pytest.warns(UserWarning, match="W&B cannot be reached .*tracking offline instead"):
         live(WandbTracking(mode="online", timeout=2.0), tmp_path, picture)
     assert list((tmp_path / "wandb").glob("offline-run-*"))
+
+
+def test_the_id_of_a_run_is_kept_whole_or_not_at_all(tmp_path, monkeypatch):
+    write = pathlib.Path.write_text
+
+    def half(path, text, **options):
+        write(path, text[:3], **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pathlib.Path, "write_text", half)
+        run_id(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert len(run_id(tmp_path)) == 8 and run_id(tmp_path) == (tmp_path / "wandb_id").read_text(encoding="ascii")
 
 
 def test_tracker_that_breaks_is_left_out_with_one_warning(tmp_path):

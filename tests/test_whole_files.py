@@ -8,12 +8,15 @@ import pytest
 from metric_learning.whole_files import in_one_move, write_whole
 
 
-def test_a_file_that_could_not_be_finished_leaves_the_one_before_and_no_rest(tmp_path):
+@pytest.mark.parametrize(
+    "end", [OSError(errno.ENOSPC, "No space left on device"), ValueError("no such form"), KeyboardInterrupt()]
+)
+def test_a_file_that_could_not_be_finished_leaves_the_one_before_and_no_rest(tmp_path, end):
     path = tmp_path / "encoder.keras"
     path.write_text("before", encoding="utf-8")
-    with pytest.raises(OSError, match="No space left"), in_one_move(path) as unfinished:
+    with pytest.raises(type(end)), in_one_move(path) as unfinished:
         unfinished.write_text("half", encoding="utf-8")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise end
     assert [each.read_text(encoding="utf-8") for each in tmp_path.iterdir()] == ["before"]
 
 
