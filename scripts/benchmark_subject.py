@@ -250,7 +250,7 @@ class Peer:
         import torch
         from pytorch_metric_learning import losses, miners
 
-        torch.set_num_threads(os.cpu_count())
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
         self.losses, self.name = losses, PEER_LOSSES[loss]
         self.miner = None
         if miner != "none":

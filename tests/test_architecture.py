@@ -11,6 +11,7 @@ FLOOR_1 = {
     f"metric_learning.{name}"
     for name in (
         "checks",
+        "cores",
         "distances",
         "equal_rows",
         "labels",
@@ -38,6 +39,7 @@ MAY_IMPORT = {
         "metric_learning.settings",
     },
     "metric_learning.checks": FLOOR_1,
+    "metric_learning.cores": set(),
     "metric_learning.distances": FLOOR_1,
     "metric_learning.equal_rows": FLOOR_1,
     "metric_learning.labels": FLOOR_1,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from metric_learning.cores import usable_cores
 from metric_learning.data.deep_images import to_8_bits
 
 FITS = ("letterbox", "stretch")
@@ -108,7 +109,7 @@ def decode_images(
     images = np.empty((len(paths), height, width, channels), np.uint8)
     problems = {}
     read = partial(read_image, image_size=image_size, channels=channels, fit=fit)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, usable_cores())) as pool:
         for i, result in enumerate(pool.map(read, paths, boxes or [None] * len(paths))):
             if isinstance(result, np.ndarray):
                 images[i] = result

@@ -6,7 +6,6 @@ the blocks; ties go to the lower gallery row. A query where a row that was not p
 belong to the answer is compared with the whole gallery. So both engines give the same, to the last digit.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -17,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from metric_learning.checks import check_choice
+from metric_learning.cores import usable_cores
 from metric_learning.evaluation.names import integers
 from metric_learning.evaluation.one_ahead import one_ahead
 from metric_learning.evaluation.relevance import LeftOut, SameId
@@ -207,7 +207,7 @@ class Finder:
         def look_again(rows, *proposals):
             return rows, self._neighbors(np.arange(rows.start, rows.stop), k, *proposals)
 
-        threads = os.cpu_count() or 1
+        threads = usable_cores()
         with _pool(threads, 1) as pool, _pool(1, faiss.omp_get_max_threads()) as ahead:
             for block, bounds, proposed in one_ahead(proposals, range(0, self.num_queries, block_size), ahead):
                 step = min(part_size, max(part_size // 16, -(-len(bounds) // threads)))

@@ -7,12 +7,13 @@ where k is large, in threads, while TensorFlow multiplies the next block.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
+
+from metric_learning.cores import usable_cores
 
 _BLOCK_CELLS = 2**25  # query-gallery cells held at once, by all threads: 128 MB
 _GROUP = 16  # columns of which the maximum is taken; 8 to 64 are about as fast
@@ -42,7 +43,7 @@ class TensorFlowProposals:
     def __call__(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The distance of the farthest proposal, [b] float32, and the proposals, [b, k] int64; distances are squared
         Euclidean, or the negative product."""
-        threads = min(4, os.cpu_count() or 1) if self._select == "numpy" else 1
+        threads = min(4, usable_cores()) if self._select == "numpy" else 1
         step = max(1, min(512, _BLOCK_CELLS // threads // self._size))
         blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
         with _full_float32(), ThreadPoolExecutor(threads) as pool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from metric_learning.cores import usable_cores
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -155,4 +156,4 @@ class Batcher(Generic[Job, Answer]):
 
 def share_cores(threads: int) -> None:
     """Has this thread, one of so many, search on its share of the cores: by itself it would wait for all of them."""
-    threadpool_limits(max(1, (os.cpu_count() or 1) // threads), user_api="openmp")
+    threadpool_limits(max(1, usable_cores() // threads), user_api="openmp")

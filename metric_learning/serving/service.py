@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from PIL import Image
 
+from metric_learning.cores import usable_cores
 from metric_learning.data.images import fit_image
 from metric_learning.index import Hit, Index
 from metric_learning.serving.limits import Limits
@@ -55,7 +55,7 @@ class Service:
         self.index = index
         self.limits = limits
         self.root = Path(root)
-        self._readers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="reader")
+        self._readers = ThreadPoolExecutor(usable_cores(), thread_name_prefix="reader")
 
     def close(self) -> None:
         """Ends its threads."""

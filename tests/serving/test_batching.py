@@ -161,7 +161,7 @@ def test_less_than_a_share_begins_once_it_has_waited():
 def test_a_thread_searches_on_its_share_of_the_cores(monkeypatch):
     shared = []
     monkeypatch.setattr(batching, "threadpool_limits", lambda count, user_api: shared.append((count, user_api)))
-    monkeypatch.setattr(batching.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(8), raising=False)
     batching.share_cores(2)
     batching.share_cores(16)
     assert shared == [(4, "openmp"), (1, "openmp")]
