@@ -7,7 +7,7 @@ where k is large, in threads, while TensorFlow multiplies the next block.
 """
 
 import contextlib
-from collections.abc import Iterator
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -46,7 +46,7 @@ class TensorFlowProposals:
         threads = min(4, usable_cores()) if self._select == "numpy" else 1
         step = max(1, min(512, _BLOCK_CELLS // threads // self._size))
         blocks = [queries[start : start + step] for start in range(0, len(queries), step)]
-        with _full_float32(), ThreadPoolExecutor(threads) as pool:
+        with full_float32, ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(lambda block: self._of_block(block, k), blocks))
         scores, proposed = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if self._dot:
@@ -92,12 +92,27 @@ def _largest(scores: np.ndarray, maxima: np.ndarray, k: int) -> tuple[np.ndarray
     return np.take_along_axis(values, best, axis=1).min(axis=1), np.take_along_axis(columns, best, axis=1)
 
 
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
-    """Products on a GPU with all bits of float32, which the bound on what was not proposed counts on."""
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
+class _FullFloat32(contextlib.AbstractContextManager[None]):
+    """Products on a GPU with all bits of float32, which the bound on what was not proposed counts on.
+
+    TensorFlow has one setting for all threads: the first to begin keeps it, and the last to end puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = tf.config.experimental.tensor_float_32_execution_enabled()
+                tf.config.experimental.enable_tensor_float_32_execution(False)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                tf.config.experimental.enable_tensor_float_32_execution(self._before)
+
+
+full_float32 = _FullFloat32()

@@ -1,12 +1,16 @@
 """The engines of the search give the same, to the last digit, also of duplicates and in galleries of any size."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from metric_learning.evaluation.relevance import SameId
 from metric_learning.evaluation.search import DISTANCES, Finder, search
-from metric_learning.evaluation.tensorflow_search import TensorFlowProposals
+from metric_learning.evaluation.tensorflow_search import TensorFlowProposals, full_float32
 
 
 @pytest.mark.parametrize("name", DISTANCES)
@@ -65,3 +69,42 @@ def test_the_setting_of_float32_is_as_before():
         search(np.eye(4), np.eye(4), 1, engine="tensorflow")
         assert tf.config.experimental.tensor_float_32_execution_enabled() == enabled
     tf.config.experimental.enable_tensor_float_32_execution(True)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_first_thread_to_end_leaves_the_others_their_full_float32(enabled):
+    is_enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    both_began, first_ended = threading.Barrier(2), threading.Event()
+
+    def first():
+        with full_float32:
+            both_began.wait(10)
+        first_ended.set()
+
+    def second():
+        with full_float32:
+            both_began.wait(10)
+            assert first_ended.wait(10)
+            return is_enabled()
+
+    tf.config.experimental.enable_tensor_float_32_execution(enabled)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            ends = [pool.submit(first), pool.submit(second)]
+        assert ends[0].exception() is None and not ends[1].result()
+        assert is_enabled() == enabled
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(True)
+
+
+def test_of_many_threads_none_meets_or_leaves_tensorfloat():
+    is_enabled = tf.config.experimental.tensor_float_32_execution_enabled
+
+    def compute(_):
+        with full_float32:
+            time.sleep(1e-5)
+            return is_enabled()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(compute, range(500)))
+    assert is_enabled()
