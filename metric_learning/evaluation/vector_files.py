@@ -82,9 +82,14 @@ def write_parquet(
     with in_one_move(path) as unfinished, pyarrow.parquet.ParquetWriter(unfinished, schema) as writer:
         for rows, texts in parts:
             flat = pyarrow.array(np.ascontiguousarray(rows, np.float32).reshape(-1))
-            arrays = [pyarrow.array(texts[name], pyarrow.string()) for name in columns]
+            arrays = [pyarrow.array(map(_utf8, texts[name]), pyarrow.string()) for name in columns]
             lists = pyarrow.FixedSizeListArray.from_arrays(flat, dimensions)
             writer.write_table(pyarrow.Table.from_arrays([*arrays, lists], schema=schema))
+
+
+def _utf8(text: str | None) -> bytes | None:
+    """Of a file name that is not UTF-8, escapes stand for the odd bytes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace")
 
 
 def _arrays(path: Path, argument: str) -> dict[str, np.ndarray]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metric_learning.index.columns import as_kept, check_ids, check_lengths
 from metric_learning.index.folder import check_unchanged
 from metric_learning.index.index import Index
-from metric_learning.index.shard import check_ids
 
 _BLOCK = 2**16  # items that are embedded and saved together
 
@@ -21,8 +21,8 @@ def fill(
     items: Any,
     ids: Sequence[object],
     *,
-    labels: Sequence[Any] | None = None,
-    metadata: Sequence[dict[str, Any] | None] | None = None,
+    labels: Sequence[object] | None = None,
+    metadata: Sequence[Mapping[str, Any] | None] | None = None,
     rows: Sequence[int] | None = None,
     skip_unreadable: bool = False,
     folder: str | Path | None = None,
@@ -42,12 +42,10 @@ def fill(
     Raises:
         ValueError: lengths or ids that do not fit, before anything is embedded; and as `embed`, `Index.add`, `save`.
     """
-    for name, column in (("ids", ids), ("labels", labels), ("metadata", metadata)):
-        if column is not None and len(column) != len(items):
-            raise ValueError(f"{name} must be one for each of {len(items)} items; got {len(column)}")
-    ids, labels, metadata = map(_by_place, (ids, labels, metadata))
+    known: Any = as_kept(ids, labels, metadata)
+    check_lengths(known, len(items), "items")
     rows = range(len(items)) if rows is None else rows
-    check_ids([str(ids[row]) for row in rows], index)
+    check_ids([known["ids"][row] for row in rows], index)
     if folder is not None:
         check_unchanged(Path(folder), index.known(folder))
     size = len(rows) if folder is None else _BLOCK
@@ -60,16 +58,9 @@ def fill(
             whole = np.isfinite(found).all(axis=1)
             found, block = found[whole], [row for row, is_whole in zip(block, whole, strict=True) if is_whole]
         if block or len(rows) <= size:  # of a gallery of which nothing can be read, `add` says it
-            columns = {"labels": labels, "metadata": metadata}
-            known = {name: None if column is None else _some(column, block) for name, column in columns.items()}
-            index.add(found, _some(ids, block), **known)
+            index.add(found, **{name: column and _some(column, block) for name, column in known.items()})
     if folder is not None:
         index.save(folder)
-
-
-def _by_place(column: Any) -> Any:
-    """A column whose column[0] is its first, which in pandas it need not be."""
-    return column if column is None or isinstance(column, np.ndarray) else list(column)
 
 
 def _some(column: Any, rows: list[int]) -> Any:

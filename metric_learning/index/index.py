@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from metric_learning.distances import check_distance
 from metric_learning.evaluation.search import Neighbors
 from metric_learning.evaluation.vector_files import write_parquet
 from metric_learning.index.approximate_search import ApproximateSearch, check_kind, read_or_build
+from metric_learning.index.columns import as_kept, check_ids, check_lengths
 from metric_learning.index.exact_search import ExactSearch
 from metric_learning.index.folder import ABOUT, check_unchanged, claimed, remove_others, written
-from metric_learning.index.shard import Hit, Shard, ShardedRows, check_ids, fitting_rows, hits_of
+from metric_learning.index.shard import Hit, Shard, ShardedRows, fitting_rows, hits_of
 from metric_learning.whole_files import write_json
 
 VERSION = 1
@@ -96,29 +97,26 @@ class Index:
         vectors: ArrayLike,
         ids: Sequence[object],
         *,
-        labels: Sequence[str | None] | None = None,
-        metadata: Sequence[dict[str, Any] | None] | None = None,
+        labels: Sequence[object] | None = None,
+        metadata: Sequence[Mapping[str, Any] | None] | None = None,
     ) -> None:
         """Adds rows, all or none.
 
         Args:
             vectors: [n, D] finite numbers; with distance=cosine none of them zero, which has no direction.
             ids: [n], kept as texts, each in the index once.
-            labels: [n] texts, what the items are.
-            metadata: [n] dicts of what JSON can hold.
+            labels: [n], what the items are, kept as texts; None or NaN where that is not known.
+            metadata: [n] dicts of what JSON can hold, also as NumPy has it.
 
         Raises:
-            ValueError: shapes or lengths that do not fit, numbers that are not finite, zero rows, ids that are there.
+            ValueError: shapes or lengths that do not fit, numbers that are not finite, zero rows, ids that are there;
+                and as `as_kept`.
         """
-        names = [str(id) for id in ids]
-        rows = fitting_rows("vectors", vectors, self.dimensions, self.distance, names)
-        given: dict[str, Any] = {"ids": names, "labels": labels, "metadata": metadata}
-        columns: Any = {name: [None] * len(rows) if each is None else list(each) for name, each in given.items()}
-        for name, values in columns.items():
-            if len(values) != len(rows):
-                raise ValueError(f"{name} must be one for each of {len(rows)} vectors; got {len(values)}")
-        check_ids(names, self)
-        json.dumps(columns["metadata"])  # raises here rather than in `save`
+        known: Any = as_kept(ids, labels, metadata)
+        rows = fitting_rows("vectors", vectors, self.dimensions, self.distance, known["ids"])
+        check_lengths(known, len(rows), "vectors")
+        check_ids(known["ids"], self)
+        columns: Any = {name: [None] * len(rows) if each is None else each for name, each in known.items()}
         self._shards.append(Shard(rows, **columns))
         self._changed()
 
@@ -128,7 +126,7 @@ class Index:
         Raises:
             ValueError: an id that is not there.
         """
-        gone = {str(id) for id in ids}
+        gone = set(as_kept(ids)["ids"] or ())
         unknown = sorted(gone - self._place.keys())
         if unknown:
             raise ValueError(f"ids must be in the index; {len(unknown)} are not {some(unknown)}")
@@ -222,7 +220,7 @@ class Index:
                     self._learned = folder / f"learned-{uuid.uuid4().hex}.faiss"
                     approximation.save(self._learned)
                 about["learned"] = self._learned.name
-            about |= {name: getattr(self, name) for name in _KEPT}
+            about |= {name: np.asarray(getattr(self, name)).tolist() for name in _KEPT}  # also numbers of NumPy
             write_json(folder / ABOUT, about)  # from here on it is the new one
             self._known[os.path.realpath(folder)] = written(folder)
             remove_others(folder, {*about["shards"], about.get("learned")} - {None})

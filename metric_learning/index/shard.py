@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,13 +51,6 @@ def fitting_rows(name: str, vectors: ArrayLike, dimensions: int, distance: str, 
                 + (f" {some(called)}" if called else "")
             )
     return rows
-
-
-def check_ids(names: Sequence[str], known: Container[str]) -> None:
-    """Raises ValueError if a name is there twice, or known already."""
-    twice = [name for name, count in Counter(names).items() if count > 1 or name in known]
-    if twice:
-        raise ValueError(f"ids must be unique; {len(twice)} are there already {some(twice)}")
 
 
 class ShardedRows:
