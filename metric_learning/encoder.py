@@ -201,8 +201,9 @@ class Encoder:
         items: Any = None,
         labels: Sequence[Any] | None = None,
         *,
-        pairs: Iterable[Any] | None = None,
+        groups: Sequence[Any] | None = None,
         families: Mapping[Any, Any] | None = None,
+        pairs: Iterable[Any] | None = None,
         **target: Any,
     ) -> Calibration:
         """Chooses up to which distance the nearest item is a match, and keeps it in `thresholds.json` of the folder.
@@ -211,9 +212,10 @@ class Encoder:
             items: see `embed`, or as in `index` embeddings; of classes that were not learned, best those of validation,
                 never those that the threshold will be judged on.
             labels: [n] of the items.
+            groups: [n], such as the camera of each; items of equal label and group are never matched.
+            families: label -> family, see `nearest_of_all`.
             pairs: instead: (item, item, same) each, or (distance, same). What is promised is of two items put side by
                 side, not of the nearest in a gallery.
-            families: label -> family, see `nearest_of_all`.
             target: precision=0.99, recall=0.9, far=0.001 or best_f1=True, see `evaluation.calibrate`.
 
         Raises:
@@ -221,7 +223,9 @@ class Encoder:
         """
         if (pairs is None) == (items is None) or (items is None) != (labels is None):
             raise ValueError("calibrate needs items and labels, or pairs")
-        nearest = self._of_pairs(pairs) if items is None else self._of_items(items, labels, families)
+        if pairs is not None and (groups is not None or families is not None):
+            raise ValueError("groups and families are of items, and pairs have none")
+        nearest = self._of_pairs(pairs) if items is None else self._of_items(items, labels, groups, families)
         found = calibrate(nearest, **target)
         self.keep_threshold(found, of="pairs" if items is None else "items")
         return found
@@ -231,11 +235,12 @@ class Encoder:
         self.calibration = summary(found) | {"of": of, "chosen_on": chosen_on(found, of)}
         write_json(self.folder / THRESHOLDS, self.calibration)
 
-    def _of_items(self, items, labels, families) -> Nearest:
+    def _of_items(self, items, labels, groups, families) -> Nearest:
         rows = self._rows(items)
-        if len(rows) != len(labels):
-            raise ValueError(f"labels must be one for each of {len(rows)} items; got {len(labels)}")
-        return nearest_of_all(rows, labels, families=families, distance=self.distance)
+        for name, column in (("labels", labels), ("groups", groups)):
+            if column is not None and len(column) != len(rows):
+                raise ValueError(f"{name} must be one for each of {len(rows)} items; got {len(column)}")
+        return nearest_of_all(rows, labels, groups=groups, families=families, distance=self.distance)
 
     def _of_pairs(self, pairs) -> Nearest:
         given = labeled_pairs(pairs)

@@ -17,6 +17,7 @@ from metric_learning.data import image_folder, table
 from metric_learning.data.source import image_source
 from metric_learning.encoder_files import describe_encoder
 from metric_learning.encoders import cnn, embedding, mlp
+from metric_learning.evaluation import calibrate, nearest_of_all
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.search import search
 
@@ -271,6 +272,25 @@ def test_a_threshold_is_kept_in_the_folder_and_known_to_its_indexes(of_features)
         encoder.calibrate(items, labels, families={f"class {i}": i // 4 for i in range(60)}, recall=0.5)
         metric_learning.Index.load(encoder.folder / "index", encoder)
     assert encoder.calibration["classes"] == 15 and encoder.calibration["of"] == "items"
+
+
+def test_a_threshold_is_calibrated_without_rows_of_the_same_label_and_group(of_features):
+    encoder = metric_learning.load(of_features[0])
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(60), 6)
+    groups = [f"camera {number}" for number in np.arange(360) % 6 // 2]  # two of each label
+    places = rng.normal(size=(60, 7))[labels] + 0.3 * rng.normal(size=(180, 7)).repeat(2, axis=0)
+    items = places + 0.001 * rng.normal(size=(360, 7))  # a camera sees the same twice
+    near = encoder.calibrate(items, labels, recall=0.5).threshold
+    found = encoder.calibrate(items, labels, groups=groups, recall=0.5)
+    nearest = nearest_of_all(encoder.embed(items), labels, groups=groups, distance=encoder.distance)
+    assert found.threshold == calibrate(nearest, recall=0.5).threshold > 10 * near
+    assert metric_learning.load(encoder.folder).calibration["threshold"] == found.threshold
+    with pytest.raises(ValueError, match="groups must be one for each of 360 items; got 359"):
+        encoder.calibrate(items, labels, groups=groups[1:], recall=0.5)
+    for named in ({"groups": groups}, {"families": {0: 1}}):
+        with pytest.raises(ValueError, match="groups and families are of items, and pairs have none"):
+            encoder.calibrate(pairs=[(0.1, True), (0.2, False)], **named, recall=0.5)
 
 
 def test_a_threshold_is_calibrated_on_pairs(of_features):
