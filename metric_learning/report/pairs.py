@@ -114,7 +114,10 @@ def sample_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if sum(map(len, negatives)) >= PAIRS:
             break
     empty = np.zeros((0, 2), np.int64)
-    return np.concatenate([empty, *positives])[:PAIRS], np.concatenate([empty, *negatives])[:PAIRS]
+    near = np.concatenate([empty, *positives])
+    # These lie class by class, so that the first of them would be of the first classes alone.
+    kept = np.sort(np.random.default_rng(3).permutation(len(near))[:PAIRS])
+    return near[kept], np.concatenate([empty, *negatives])[:PAIRS]
 
 
 def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) -> np.ndarray:

@@ -27,6 +27,14 @@ def test_pairs_are_limited_and_of_all_classes():
     assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 100_000
 
 
+def test_pairs_of_many_small_classes_are_of_the_last_of_them_too():
+    labels = np.repeat(np.arange(20_000), 10)
+    positives, _ = sample_pairs(labels)
+    tenths = np.bincount(labels[positives[:, 0]] // 2_000)
+    assert len(positives) == 100_000 and len(tenths) == 10 and tenths.min() > 9_500
+    assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 100_000
+
+
 @pytest.mark.parametrize("name", DISTANCES)
 def test_paired_distances_are_those_of_training(name):
     rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
