@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metric_learning.distances import rowwise
 from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.verification import equal_error
 from metric_learning.labels import are_alike, label_array, rarest_class
@@ -122,29 +123,9 @@ def sample_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) -> np.ndarray:
     """[p] float32: the distance of each pair of rows, as `metric_learning.distances` defines it."""
-    embeddings = np.asarray(embeddings, np.float32)
-    if distance == "cosine":
-        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        embeddings = embeddings / np.where(lengths > 0, lengths, 1)
+    rows = np.asarray(embeddings, np.float32)
     found = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        found[block] = _distances(embeddings[pairs[block, 0]], embeddings[pairs[block, 1]], distance)
+        first, second = pairs[start : start + _BLOCK].T
+        found[start : start + _BLOCK] = rowwise(rows[first], rows[second], distance=distance).numpy()
     return found
-
-
-def _distances(left, right, distance):
-    def dots(a, b):
-        return np.einsum("nd,nd->n", a, b)
-
-    if distance == "dot":
-        return -dots(left, right)
-    if distance == "cosine":  # of unit rows
-        return 1 - dots(left, right)
-    if distance == "snr":
-        signal = left.var(axis=1)
-        return np.where(signal > 0, (left - right).var(axis=1) / np.where(signal > 0, signal, 1), 0)
-    if distance not in ("euclidean", "squared_euclidean"):
-        raise ValueError(f"distance must be one of cosine, euclidean, squared_euclidean, dot, snr; got {distance!r}")
-    squares = dots(left - right, left - right)
-    return np.sqrt(squares) if distance == "euclidean" else squares
