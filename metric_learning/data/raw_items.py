@@ -138,7 +138,7 @@ def tokens_of(items: Sequence[Any], vocabulary: Vocabulary | None) -> np.ndarray
     """
     texts = texts_of(items)
     if vocabulary is None:
-        return np.array(texts)
+        return np.array(texts, object)  # as strings of NumPy's each would take the room of the longest
     if len(texts) <= _MANY:
         return vocabulary.encode(texts)
 

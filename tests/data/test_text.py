@@ -157,3 +157,9 @@ def test_words_of_a_file_of_vectors_are_known_after_those_of_the_texts(tmp_path)
     )
     with pytest.raises(ValueError, match="data.words_from must be a text file .* there is none at"):
         Vocabulary.from_texts(["dove"], words_from=tmp_path / "nowhere.txt")
+
+
+def test_a_long_text_takes_no_room_for_the_short_ones():
+    texts = ["a short one\0"] * 99 + ["long " * 10_000]
+    found = tokens_of(texts, None)
+    assert found.tolist() == texts and found.nbytes < 1_000
