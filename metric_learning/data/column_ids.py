@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -123,3 +123,14 @@ class ColumnIds:
             return cls(tuple(found["names"]), tuple(map(tuple, found["categories"])), edges)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is no columns.json of a run: {error}") from error
+
+
+def spelled(cell: Any, known: Container[str]) -> str:
+    """A cell as a text. A number is spelled as the known ones are: 3 and 3.0 are the same, and a library of tables has
+    whole numbers as floating ones where the column has an empty cell."""
+    word = "" if cell is None else str(cell).strip()
+    is_number = isinstance(cell, int | float | np.integer | np.floating) and not isinstance(cell, bool)
+    if word in known or not is_number or cell != cell // 1:
+        return word
+    other = str(int(cell)) if isinstance(cell, float | np.floating) else f"{word}.0"
+    return other if other in known else word

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from metric_learning.data.boxes import COLUMNS as BOX
-from metric_learning.data.column_ids import ColumnIds
+from metric_learning.data.column_ids import ColumnIds, spelled
 from metric_learning.data.features import TABLES, arrays_of
 from metric_learning.data.image_folder import images_below
 from metric_learning.data.images import check_image_options, fit_image, read_image
@@ -183,8 +183,9 @@ def ids_of(items: Sequence[Any], columns: ColumnIds) -> np.ndarray:
                 f"{type(item).__name__}"
             )
     cells: dict[str, Any] = {}
-    for name, edges in zip(columns.names, columns.edges, strict=True):
-        words = ["" if item.get(name) is None else str(item[name]).strip() for item in items]
+    for name, categories, edges in zip(columns.names, columns.categories, columns.edges, strict=True):
+        known = frozenset(categories)
+        words = [spelled(item.get(name), known) for item in items]
         try:
             cells[name] = words if edges is None else np.array([float(word or "nan") for word in words])
         except ValueError as error:

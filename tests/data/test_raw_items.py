@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from metric_learning.data.raw_items import items_in, once, sequence_of
+from metric_learning.data.column_ids import ColumnIds
+from metric_learning.data.raw_items import ids_of, items_in, once, sequence_of
 from metric_learning.index import Index, fill
 
 
@@ -44,6 +45,15 @@ def test_what_is_no_table_of_the_kind_is_refused(tmp_path):
 def test_once_takes_the_first_of_each_and_nothing_known():
     assert once(["b", "a", "b", "c", "a"]) == [0, 1, 3]
     assert once(["b", "a", "b", "c", "a"], known={"a"}) == [0, 3]
+
+
+@pytest.mark.parametrize("known", [("3", "7"), ("3.0", "7.0")])
+def test_a_number_as_a_category_is_the_same_however_it_is_spelled(known):
+    columns = ColumnIds(("store",), (known,), (None,))
+    for cell in (3, 3.0, np.int64(3), np.float32(3), known[0]):
+        assert ids_of([{"store": cell}], columns).tolist() == [[1]], cell
+    for cell in (3.5, True, float("nan"), float("inf"), 10**400, None, "", "3.00"):
+        assert ids_of([{"store": cell}], columns).tolist() == [[0]], cell
 
 
 class Column:
