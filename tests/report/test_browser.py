@@ -101,6 +101,44 @@ def test_what_is_seen_is_drawn_though_the_browser_is_never_idle(browser, address
     context.close()
 
 
+def test_whoever_prints_early_gets_all_charts_and_pictures(browser, address):
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)
+    opened = context.new_page()
+    opened.add_init_script("window.requestIdleCallback = () => {}")
+    opened.goto(address)
+    opened.wait_for_selector("#scores .chart svg")
+    drawn = "document.querySelectorAll('.chart svg').length"
+    charts = opened.locator(".chart").count()
+    assert opened.evaluate(drawn) < charts
+    opened.evaluate(f"window.addEventListener('beforeprint', () => {{ window.drawnOnPaper = {drawn} }})")
+    opened.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+    opened.pdf()
+    assert opened.evaluate("window.drawnOnPaper") == charts
+    context.close()
+
+
+def test_a_phone_shows_all_rates_and_the_first_score(browser, address):
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
+    context.set_default_timeout(120_000)
+    opened = context.new_page()
+    opened.goto(address)
+    opened.wait_for_selector("html[data-drawn]")
+
+    def right_of(found):
+        box = found.bounding_box()
+        return box["x"] + box["width"]
+
+    opened.locator("#thresholds").scroll_into_view_if_needed()
+    rates = opened.locator("#thresholds .role-legend-label text")
+    assert rates.count() == 4
+    assert max(right_of(rate) for rate in rates.all()) <= right_of(opened.locator("#thresholds .plot"))
+    opened.locator("#scores").scroll_into_view_if_needed()
+    score = opened.locator("#scores tbody tr").first.locator("td").first
+    assert right_of(score) <= right_of(opened.locator("#scores .scroll"))
+    context.close()
+
+
 def test_the_table_is_sorted_and_filtered(page):
     def column(number):
         cells = page.locator(f"#classes-table tbody tr:visible > :nth-child({number})")

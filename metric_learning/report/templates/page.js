@@ -6,7 +6,7 @@
     font,
     text: { font },
     view: { stroke: null },
-    axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelPadding: 6 },
+    axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400, labelPadding: 6, labelSeparation: 10 },
     legend: { labelFontSize: 12, symbolSize: 90 },
   };
   const options = {
@@ -134,10 +134,18 @@
   for (const input of document.querySelectorAll("input.filter")) filtered(input);
 
   // The page can be read and used before its charts are there: those that are seen are drawn first, all others while
-  // nothing else is to be done, so that they are on paper too.
+  // nothing else is to be done. Whoever prints before that gets them, too, but for the pictures on the map.
   const waiting = new Set(document.querySelectorAll(".chart"));
   const say = (what) => { document.documentElement.dataset[what] = Math.round(performance.now()); };
   const idle = () => new Promise((go) => (window.requestIdleCallback || setTimeout)(go));
+  function load() {
+    const stored = document.getElementById("library");
+    if (!stored) return;
+    const library = document.createElement("script");
+    library.textContent = stored.textContent;
+    stored.remove();
+    document.head.append(library);
+  }
   async function drawNow(chart) {
     if (!waiting.delete(chart)) return;
     const view = await draw(chart);
@@ -145,9 +153,8 @@
     if (map) move(map, view);
   }
   async function drawAll() {
-    const library = document.createElement("script");
-    library.textContent = document.getElementById("library").textContent;
-    document.head.append(library);
+    for (const image of document.images) image.loading = "eager";  // on paper, lazy ones that were never seen stay blank
+    load();
     const seen = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) drawNow(entry.target);
     });
@@ -158,6 +165,10 @@
     }
     say("drawn");
   }
+  window.addEventListener("beforeprint", () => {
+    load();
+    for (const chart of waiting) drawNow(chart);  // which waits for nothing but promises, so it is done before paper is laid out
+  });
   say("ready");
   requestAnimationFrame(() => setTimeout(drawAll));
 })();
