@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> None:
         raise ValueError("query needs run=FOLDER, the encoder that made the vectors; got none")
 
     import metric_learning
-    from metric_learning.data.raw_items import items_in
+    from metric_learning.data.named_items import items_in
 
     encoder = metric_learning.load(settings.run, trusted=settings.trusted)
     limit = encoder.calibration.get("threshold")

@@ -37,7 +37,7 @@ def main(arguments):
         raise ValueError("expected run=FOLDER index=FOLDER items=FOLDER_OR_FILE")
 
     metric_learning.import_tensorflow()
-    from metric_learning.data.raw_items import items_in
+    from metric_learning.data.named_items import items_in
 
     encoder = metric_learning.load(settings.run)
     index = metric_learning.Index.load(settings.index, encoder)

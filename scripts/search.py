@@ -85,7 +85,7 @@ def main(arguments):
 def filled(settings, encoder, columns):
     """The index of the folder with the gallery in it; what is there is looked at before anything is embedded."""
     from metric_learning.data.items import some
-    from metric_learning.data.raw_items import items_in, once
+    from metric_learning.data.named_items import items_in, once
     from metric_learning.index import Index, fill
     from metric_learning.index.folder import FILLING, claimed, written
 

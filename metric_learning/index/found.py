@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metric_learning.data.images import read_image
-from metric_learning.data.raw_items import items_in
+from metric_learning.data.named_items import items_in
 from metric_learning.index.shard import Hit
 from metric_learning.whole_files import in_one_move, write_whole
 
@@ -49,7 +49,7 @@ def embed_named(
 
     Args:
         encoder: `metric_learning.Encoder`.
-        what, column, label: see `metric_learning.data.raw_items.items_in`.
+        what, column, label: see `metric_learning.data.named_items.items_in`.
         skip_unreadable: leave images that cannot be read out, with a warning.
     """
     items, names, labels = items_in(what, encoder.kind, column=column, label=label)
