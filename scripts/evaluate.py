@@ -126,11 +126,10 @@ def judge_data(options, data):
     else:
         model, known = load_safely("model", pathlib.Path(options.model).expanduser()), None
         shape = model.input_shape[1:]
-    if "image_size" in cfg.data and len(shape) == 3 and None not in shape:
-        if not any(word.startswith("data.image_size=") for word in data):
-            cfg.data.image_size = list(shape[:2])
-        if "channels" in cfg.data and not any(word.startswith("data.channels=") for word in data):
-            cfg.data.channels = shape[2]
+    taken = {"image_size": list(shape[:2]), "channels": shape[2]} if len(shape) == 3 and None not in shape else {}
+    taken |= {"fit": encoder.fit} if run and encoder.kind == "images" else {}
+    given = {word.partition("=")[0] for word in data}
+    cfg.data.update({name: taken[name] for name in taken if name in cfg.data and f"data.{name}" not in given})
     source = build(cfg.data)
     print(source.describe())
     if run and source.kind != encoder.kind:

@@ -10,11 +10,14 @@ import hydra
 import keras
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 import train
+from metric_learning.data import image_folder
 from metric_learning.data.column_ids import ColumnIds
-from metric_learning.evaluation import evaluate, read_vectors
+from metric_learning.encoder_files import save_encoder
+from metric_learning.evaluation import Judge, evaluate, read_vectors
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -105,6 +108,36 @@ def test_a_saved_model_is_judged_on_a_folder(script, tmp_path):
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "images test" in page and "data:image/webp" in page and 'id="settings"' not in page
+
+
+def test_other_images_are_brought_to_their_size_as_those_of_the_run_were(script, tmp_path):
+    rng = np.random.default_rng(0)
+    for label in range(8):
+        (tmp_path / "images" / str(label)).mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(16 * label, 128 + 16 * label, size=(4, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / str(label) / f"{number}.png")
+    inputs = keras.Input((6, 6, 3), dtype="uint8")
+    model = keras.Model(inputs, keras.layers.Flatten()(keras.ops.cast(inputs, "float32")))
+    options = {"image_size": 6, "validation_fraction": 0.25, "test_fraction": 0.4}
+    sources = {fit: image_folder(tmp_path / "images", fit=fit, **options) for fit in ("letterbox", "stretch")}
+    scores = {fit: Judge(ks=(1,))(model, source, "test").evaluation.scores for fit, source in sources.items()}
+    assert scores["letterbox"]["map@r"] != scores["stretch"]["map@r"]
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_encoder(folder, model, sources["stretch"], "cosine")
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    evaluation = OmegaConf.load(ROOT / "conf" / "evaluation" / "exact.yaml")
+    evaluation.distance = "cosine"
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml({"evaluation": evaluation}), encoding="utf-8")
+    words = [f"run={folder}", "data=image_folder", f"data.root={tmp_path}/images", "data.validation_fraction=0.25"]
+    words += ["data.test_fraction=0.4", "evaluation.ks=[1]", f"out={tmp_path}/scores.json"]
+    for fit, more in (("stretch", []), ("letterbox", ["data.fit=letterbox"])):
+        done = script("evaluate", *words, *more)
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / "scores.json").read_text())
+        assert found["map@r"] == scores[fit]["map@r"]
 
 
 @pytest.mark.parametrize(
