@@ -7,6 +7,8 @@ Of all items, by a run for each part of the classes, each judging the part that 
     python train.py -m data=table data.path=FILE data.folds=4 data.fold=0,1,2,3
     python scripts/check_labels.py runs=outputs/sweeps/SWEEP
 
+Once labels are corrected, train again: the same encoders would judge labels that they have learned.
+
 Writes suspicious_labels.csv, with a column "correct_label" to fill in, and suspicious_labels.png: into the folder
 report of the run, the folder of the sweep, or out=FOLDER. Settings: at_least=0.6 (the agreement, from 0 to 1, from
 which an item is listed), neighbors=200 (how many are looked at), trusted=[] (packages whose code is needed), and
@@ -73,6 +75,12 @@ def judged_by(folder, settings, names, moved):
     source = build(load(folder / "config.yaml", settings.trusted, moved).data)
     if source.train.labels.ndim == 2:
         raise ValueError(f"{source.name} has rows of several labels; labels are checked where a row has one")
+    changes = source.changes_since(folder)
+    if changes:  # also how texts become numbers
+        raise ValueError(
+            f"the data have changed since {folder} began, and so may which labels its encoder has not learned; train "
+            f"again: {changes}"
+        )
     model, data = tokenized(encoder.model, source)
     rows = np.concatenate([embed(model, split.inputs, progress=True) for split in data.splits.values()])
     judged = np.concatenate([np.full(len(split), name in names) for name, split in source.splits.items()])

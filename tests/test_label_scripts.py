@@ -75,11 +75,19 @@ def test_swapped_labels_are_found_over_folds_and_in_one_run(small_run, table, sc
     assert one.returncode == 0 and len(listed(tmp_path / "one")) > len(listed(tmp_path / "half"))
 
     (sweep / "0" / "metrics.json").write_text("{}")
-    for name in ("config.yaml", "encoder.keras", "encoder.json"):
+    for name in ("config.yaml", "encoder.keras", "encoder.json", "items.csv"):
         (sweep / "0" / name).write_bytes((sweep / "1" / name).read_bytes())
     same = script("check_labels", f"runs={sweep}")
     assert same.returncode == 2
     assert re.search(r"1 and .*0 both test on \d+ items; runs must be a sweep over data.fold\n", same.stderr)
+
+    lines = table.read_text(encoding="utf-8").splitlines()
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_text("\n".join([*lines[:3], lines[3].replace("class9", "class0"), *lines[4:]]), encoding="utf-8")
+    before = listed(tmp_path / "one")
+    again = script("check_labels", f"run={sweep / '1'}", f"data.path={corrected}", f"out={tmp_path / 'one'}")
+    assert again.returncode == 2 and "the data have changed" in again.stderr and "train again" in again.stderr
+    assert listed(tmp_path / "one") == before
 
 
 @pytest.mark.parametrize(
