@@ -15,7 +15,7 @@ import PIL
 import psutil
 from tqdm import tqdm
 
-from metric_learning.data import deep_images
+from metric_learning.data import deep_images, plain_png
 from metric_learning.data import images as decoder
 from metric_learning.data.boxes import WHOLE, hashes_with_boxes, with_boxes
 from metric_learning.data.disk_cache import DiskCache, default_cache_dir
@@ -207,7 +207,7 @@ def _states(files: Sequence[str]) -> np.ndarray:
 
 def decoder_version() -> bytes:
     """Other bytes for another decoder: its code here, and the version of Pillow."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (decoder, deep_images))
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (decoder, deep_images, plain_png))
     return code + PIL.__version__.encode("ascii")
 
 

@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from metric_learning.cores import usable_cores
 from metric_learning.data.deep_images import to_8_bits
+from metric_learning.data.plain_png import plain_png
 
 FITS = ("letterbox", "stretch")
+_SMALL = 2**16  # bytes of a file that are read at once
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -54,7 +56,10 @@ def fit_image(
             cannot be told.
     """
     height, width = check_image_options(image_size, channels, fit)
-    image = ImageOps.exif_transpose(to_8_bits(image))
+    image = to_8_bits(image)
+    image.load()  # the rotation may stand behind the pixels
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)  # which copies others, too
     if box is not None:
         if not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
             raise ValueError(f"the box {tuple(box)} is not within the image, {image.width} x {image.height}")
@@ -74,7 +79,7 @@ def fit_image(
         image = canvas
     if channels == 1:
         image = image.convert("L")
-    return np.asarray(image).reshape(height, width, channels)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
 
 
 def _to_colors(image: Image.Image) -> Image.Image:
@@ -83,7 +88,7 @@ def _to_colors(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def decode_images(
@@ -124,8 +129,8 @@ def read_image(path: str | Path, box: Sequence[int] | None = None, **options: An
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):  # opening a pipe waits for somebody to write into it
             return f"{_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file"
-        with Image.open(path) as image:
-            return fit_image(image, box=box, **options)
+        with open(path, "rb") as file:
+            return fit_file(file, box=box, **options)
     except FileNotFoundError:
         return "no such file"
     except Image.UnidentifiedImageError:
@@ -133,6 +138,16 @@ def read_image(path: str | Path, box: Sequence[int] | None = None, **options: An
     # Decoders raise whatever a broken file leads them to: SyntaxError, struct.error, ...
     except Exception as error:
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def fit_file(file: BinaryIO, **options: Any) -> np.ndarray:
+    """What `fit_image` makes of the image in an open file; raises whatever Pillow does."""
+    image = plain_png(file.read(_SMALL))
+    if image is not None:
+        return fit_image(image, **options)
+    file.seek(0)
+    with Image.open(file) as image:
+        return fit_image(image, **options)
 
 
 def check_image_options(image_size: int | Sequence[int], channels: int, fit: str) -> tuple[int, int]:

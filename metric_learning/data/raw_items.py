@@ -12,7 +12,7 @@ from PIL import Image
 
 from metric_learning.data.boxes import COLUMNS as BOX
 from metric_learning.data.column_ids import ColumnIds, spelled
-from metric_learning.data.images import check_image_options, fit_image, read_image
+from metric_learning.data.images import check_image_options, fit_file, fit_image, read_image
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.text import Vocabulary
 
@@ -194,18 +194,19 @@ def is_path(item: Any) -> bool:
 
 def _image(item: Any, options: dict[str, Any]) -> np.ndarray | str:
     """The image in its size, or in words why there is none."""
-    if is_path(item):
-        return read_image(item, **options)
     try:
+        if isinstance(item, bytes | bytearray):
+            return fit_file(io.BytesIO(item), **options)
+        if isinstance(item, Image.Image):
+            return fit_image(item, **options)
         if isinstance(item, np.ndarray):
             if item.dtype != np.uint8 or item.ndim not in (2, 3) or item.shape[2:] not in ((), (1,), (3,), (4,)):
                 return f"an array must be uint8 [h, w] or [h, w, c], and this is {item.dtype} {list(item.shape)}"
+            if item.shape == (*options["image_size"], options["channels"]):
+                return item
             return fit_image(Image.fromarray(item[..., 0] if item.shape[2:] == (1,) else item), **options)
-        if isinstance(item, Image.Image):
-            return fit_image(item, **options)
-        if not isinstance(item, bytes | bytearray):
-            return f"{type(item).__name__} is no path, bytes, PIL image or array"
-        with Image.open(io.BytesIO(item)) as image:
-            return fit_image(image, **options)
     except Exception as error:  # decoders raise whatever a broken file leads them to
         return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if is_path(item):
+        return read_image(item, **options)
+    return f"{type(item).__name__} is no path, bytes, PIL image or array"
