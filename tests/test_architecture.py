@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOOR_1 = {
     f"metric_learning.{name}"
     for name in (
+        "arrow_vectors",
         "checks",
         "cores",
         "distances",
@@ -38,6 +39,7 @@ MAY_IMPORT = {
         "metric_learning.run_folder",
         "metric_learning.settings",
     },
+    "metric_learning.arrow_vectors": set(),
     "metric_learning.checks": FLOOR_1,
     "metric_learning.cores": set(),
     "metric_learning.distances": FLOOR_1,

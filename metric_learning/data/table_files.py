@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.arrow_vectors import vectors_of
 from metric_learning.data.delimited import read_delimited
 from metric_learning.data.items import count
 
@@ -220,25 +221,9 @@ def _read_parquet(path: Path) -> Table:
         raise ValueError(f"{path} must have rows, got 0 rows")
     arrays, columns = {}, []
     for name in read.column_names:
-        array = _vectors(read.column(name).combine_chunks())
+        array = vectors_of(read.column(name))
         if array is not None:
             arrays[name] = array
         columns.append([None] * read.num_rows if array is not None else read.column(name).to_pylist())
     rows = [list(cells) for cells in zip(*columns, strict=True)]
     return Table(path, list(read.column_names), rows, list(range(1, read.num_rows + 1)), arrays)
-
-
-def _vectors(column: Any) -> np.ndarray | None:
-    """[n, F] of a column of lists of numbers, all of one length; None for any other."""
-    import pyarrow
-    import pyarrow.compute
-
-    kind = column.type
-    if not (pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind) or pyarrow.types.is_fixed_size_list(kind)):
-        return None
-    flat = column.flatten()
-    floating_or_integer = pyarrow.types.is_floating(flat.type) or pyarrow.types.is_integer(flat.type)
-    lengths = np.unique(pyarrow.compute.list_value_length(column).to_numpy(zero_copy_only=False))
-    if not floating_or_integer or column.null_count or flat.null_count or len(lengths) != 1:
-        return None
-    return flat.to_numpy(zero_copy_only=False).reshape(len(column), -1)

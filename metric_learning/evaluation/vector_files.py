@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.arrow_vectors import vectors_of
 from metric_learning.whole_files import in_one_move
 
 _USUAL = {
@@ -112,8 +113,8 @@ def _arrays(path: Path, argument: str) -> dict[str, np.ndarray]:
 
 
 def _of_table(column: Any) -> np.ndarray:
-    values = column.to_pylist()
-    return np.array(values) if values and isinstance(values[0], list) else np.array(values, dtype=None)
+    vectors = vectors_of(column)
+    return np.array(column.to_pylist()) if vectors is None else vectors
 
 
 def _column(path: Path, name: str) -> np.ndarray:
