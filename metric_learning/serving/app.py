@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import importlib.metadata
 import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -54,8 +55,10 @@ def create_app(
     """
     limits = limits or Limits()
     api = Api(Service(encoder, index, limits, root), limits)
+    installed = importlib.metadata.distributions(name="metric_learning")
     app = FastAPIOffline(
         title="metric_learning",
+        version=next((found.version for found in installed), "not installed"),
         summary=f"Embeds {encoder.kind}, and finds what is near.",
         lifespan=api.working,
         redoc_url=None,

@@ -5,6 +5,7 @@ import gc
 import io
 import os
 import pathlib
+import tomllib
 import types
 import urllib.parse
 
@@ -231,6 +232,8 @@ def test_its_api_describes_itself_without_the_network(served, call, kind):
     port = served(kind).port
     status, described = call(port, "GET", "/openapi.json")
     assert status == 200 and set(described["paths"]) == {"/embed", "/search", "/match", "/health", "/thumbnail"}
+    about = tomllib.loads((pathlib.Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert described["info"]["version"] in (about["project"]["version"], "not installed")
     body = described["paths"]["/search"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json"} | ({"multipart/form-data"} if kind == "images" else set())
     assert set(body["application/json"]["schema"]["properties"]) == {"items", "k"}
