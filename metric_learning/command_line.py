@@ -15,7 +15,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hydra
@@ -26,6 +26,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from metric_learning.answers import KNOWN_ERRORS, answer, in_order, shipped
+from metric_learning.run_configuration import configuration_of
 from metric_learning.run_folder import LAST, Claim, new_folder
 from metric_learning.settings import check_settings, check_targets
 from metric_learning.whole_files import write_whole
@@ -237,47 +238,6 @@ class Sweep(Callback):
             print(f"{len(failed)} of {count} runs failed ({names}); see {FAILURE} in {folder}/RUN", file=sys.stderr)
             if config.hydra.sweeper._target_.endswith("BasicSweeper"):
                 sys.exit(1)
-
-
-def configuration_of(folder: pathlib.Path, overrides: Sequence[str]) -> DictConfig:
-    """The configuration of the run to resume, which the command line must not change."""
-    file = folder / "config.yaml"
-    if not (folder / LAST).exists() or not file.exists():
-        raise ValueError(f"resume must be the folder of a run with a checkpoint; there is none in {folder}")
-    before = OmegaConf.load(folder / ".hydra" / "overrides.yaml")
-    changes = [word for word in overrides if word not in before and not word.startswith(("resume=", "trusted="))]
-    if changes:
-        raise ValueError(f"a resumed run keeps its configuration; leave out {' '.join(changes)}, or start a new run")
-    trusted = [override for override in overrides if override.startswith("trusted=")]
-    return load(file, OmegaConf.from_dotlist(trusted).get("trusted", ()))
-
-
-def load(file: str | pathlib.Path, trusted: Iterable[str] = (), moved: Iterable[str] = ()) -> DictConfig:
-    """The configuration of a finished run, if all code that it names is to be trusted.
-
-    Args:
-        file: config.yaml, in which nothing is left to be interpolated.
-        trusted: see `check_targets`; what the file itself says about trust does not count.
-        moved: words data.KEY=VALUE, such as where the data of the run lie now.
-
-    Raises:
-        ValueError: code that is not trusted, an interpolation, a KEY that the data do not have.
-    """
-    cfg = cast(DictConfig, OmegaConf.load(file))
-    check_targets(OmegaConf.to_container(cfg), trusted)
-    if "${" in pathlib.Path(file).read_text(encoding="utf-8"):
-        raise ValueError(f"{file} must hold plain values, as runs leave it; it has an interpolation, ${{...}}")
-    for word in moved:
-        names = [str(name) for name in cfg.data if name != "_target_"]
-        if "=" not in word or word.partition("=")[0].removeprefix("data.") not in names:
-            raise ValueError(f"the data of {file} have {', '.join(names)}; got {word}")
-    return cast(DictConfig, OmegaConf.merge(cfg, OmegaConf.from_dotlist(list(moved))))
-
-
-def apart(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The words of a script, and those of them that say data.KEY=VALUE."""
-    data = [word for word in arguments if word.startswith("data.")]
-    return [word for word in arguments if word not in data], data
 
 
 def remove_what_was_written(folder: pathlib.Path, output_subdir: str | None) -> None:

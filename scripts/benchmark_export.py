@@ -17,7 +17,8 @@ import tempfile
 import numpy as np
 
 import metric_learning
-from metric_learning.command_line import build, load, start_script, words_of
+from metric_learning.command_line import build, start_script, words_of
+from metric_learning.run_configuration import load
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
 TIMES = """

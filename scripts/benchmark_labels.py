@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 import metric_learning
-from metric_learning.command_line import build, load, start_script, words_of
+from metric_learning.command_line import build, start_script, words_of
+from metric_learning.run_configuration import load
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VOTERS = (3, 5, 10)

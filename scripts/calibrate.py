@@ -20,7 +20,8 @@ where the data of the run lie now. trusted=[] names packages whose code the enco
 import pathlib
 
 import metric_learning
-from metric_learning.command_line import apart, build, load, start_script, words_of
+from metric_learning.command_line import build, start_script, words_of
+from metric_learning.run_configuration import apart, load
 
 RATES = ("precision", "recall", "far", "frr")
 

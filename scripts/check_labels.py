@@ -21,7 +21,8 @@ import warnings
 import numpy as np
 
 import metric_learning
-from metric_learning.command_line import apart, build, load, start_script, words_of
+from metric_learning.command_line import build, start_script, words_of
+from metric_learning.run_configuration import apart, load
 
 
 def main(arguments):

@@ -30,7 +30,8 @@ import hydra
 from omegaconf import OmegaConf
 
 import metric_learning
-from metric_learning.command_line import build, check_settings, load, start_script, words_of
+from metric_learning.command_line import build, check_settings, start_script, words_of
+from metric_learning.run_configuration import load
 
 CONF = str(pathlib.Path(__file__).resolve().parent.parent / "conf")
 COLUMNS = ("labels", "ids", "groups", "levels")

@@ -14,7 +14,8 @@ packages whose code the encoder or its data needs. README.md in FOLDER says how 
 import pathlib
 
 import metric_learning
-from metric_learning.command_line import apart, build, load, start_script, words_of
+from metric_learning.command_line import build, start_script, words_of
+from metric_learning.run_configuration import apart, load
 
 FORMATS = ("keras", "saved_model", "onnx", "litert")
 

@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "metric_learning.command_line": FLOOR_1
     | {
         "metric_learning.answers",
+        "metric_learning.run_configuration",
         "metric_learning.run_folder",
         "metric_learning.settings",
     },
@@ -60,6 +61,7 @@ MAY_IMPORT = {
     "miners": FLOOR_1,
     "metric_learning.frozen_features": FLOOR_1
     | {"metric_learning.data", "metric_learning.encoders", "metric_learning.evaluation"},
+    "metric_learning.run_configuration": {"metric_learning.run_folder", "metric_learning.settings"},
     "metric_learning.run_folder": set(),
     "metric_learning.settings": set(),
     "metric_learning.optimizers": set(),
@@ -96,7 +98,13 @@ MAY_IMPORT = {
 PROGRAMS = {"train", "scripts"}
 FENCES = {
     "hydra": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
-    "omegaconf": {"train.py", "scripts", "metric_learning/answers.py", "metric_learning/command_line.py"},
+    "omegaconf": {
+        "train.py",
+        "scripts",
+        "metric_learning/answers.py",
+        "metric_learning/command_line.py",
+        "metric_learning/run_configuration.py",
+    },
     "wandb": {"metric_learning/tracking.py"},
     "fastapi": {"metric_learning/serving/app.py", "metric_learning/serving/pages.py"},
     "uvicorn": {"metric_learning/serving/server.py"},

@@ -76,17 +76,6 @@ def test_a_grid_goes_on_to_its_results_when_its_last_run_fails(monkeypatch):
     assert search() == 0.5
 
 
-def test_data_that_have_moved_are_named_in_words(tmp_path):
-    file = tmp_path / "config.yaml"
-    file.write_text("data:\n  _target_: metric_learning.data.image_folder\n  root: gone\n  seed: 3\n")
-    words, moved = command_line.apart(["run=a", "data.root=a b", "far=0.1"])
-    assert (words, moved) == (["run=a", "far=0.1"], ["data.root=a b"])
-    assert command_line.load(file, moved=moved).data == {**command_line.load(file).data, "root": "a b"}
-    for wrong in ("data.rot=x", "data.root", "data._target_=os.system"):
-        with pytest.raises(ValueError, match=f"the data of .*config.yaml have root, seed; got {wrong}"):
-            command_line.load(file, moved=[wrong])
-
-
 @pytest.mark.parametrize(
     ("word", "message"),
     [
