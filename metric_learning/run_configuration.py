@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from metric_learning.run_folder import LAST
-from metric_learning.settings import check_targets
+from metric_learning.settings import check_settings, check_targets
 
 
 def configuration_of(folder: pathlib.Path, overrides: Sequence[str]) -> DictConfig:
@@ -32,17 +33,25 @@ def load(file: str | pathlib.Path, trusted: Iterable[str] = (), moved: Iterable[
         moved: words data.KEY=VALUE, such as where the data of the run lie now.
 
     Raises:
-        ValueError: code that is not trusted, an interpolation, a KEY that the data do not have.
+        ValueError: code that is not trusted, an interpolation, a KEY that the data do not have, a VALUE of another
+            kind.
     """
     cfg = cast(DictConfig, OmegaConf.load(file))
     check_targets(OmegaConf.to_container(cfg), trusted)
     if "${" in pathlib.Path(file).read_text(encoding="utf-8"):
         raise ValueError(f"{file} must hold plain values, as runs leave it; it has an interpolation, ${{...}}")
+    given = OmegaConf.create()
     for word in moved:
         names = [str(name) for name in cfg.data if name != "_target_"]
-        if "=" not in word or word.partition("=")[0].removeprefix("data.") not in names:
+        key, is_setting, value = word.removeprefix("data.").partition("=")
+        if not is_setting or key not in names:
             raise ValueError(f"the data of {file} have {', '.join(names)}; got {word}")
-    return cast(DictConfig, OmegaConf.merge(cfg, OmegaConf.from_dotlist(list(moved))))
+        try:
+            given[key] = value if isinstance(cfg.data[key], str) else OmegaConf.from_dotlist([f"{key}={value}"])[key]
+        except YAMLError as error:
+            raise ValueError(f"data.{key} cannot be read; expected such as 1, true or [1,2]; got {value!r}") from error
+        check_settings(OmegaConf.to_container(given), OmegaConf.to_container(cfg.data), "data")
+    return cast(DictConfig, OmegaConf.merge(cfg, {"data": given} if given else {}))
 
 
 def apart(arguments: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -30,7 +30,7 @@ import hydra
 from omegaconf import OmegaConf
 
 import metric_learning
-from metric_learning.command_line import build, check_settings, start_script, words_of
+from metric_learning.command_line import build, check_settings, shipped, start_script, words_of
 from metric_learning.run_configuration import load
 
 CONF = str(pathlib.Path(__file__).resolve().parent.parent / "conf")
@@ -114,6 +114,7 @@ def judge_data(options, data):
     """Of a run or a model: scores and intervals on any data source, and the items for a report."""
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         cfg = hydra.compose("config", overrides=data)
+        check_settings(*(OmegaConf.to_container(each, resolve=True) for each in (cfg, shipped(data))))
     run = None if options.run is None else run_of(options)[1]
     judge = judge_of(run.evaluation if run else OmegaConf.merge(cfg.evaluation, {"distance": "cosine"}), options)
     from metric_learning.encoders import tokenizer_of
