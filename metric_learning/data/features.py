@@ -111,7 +111,7 @@ def _read_arrays(path: Path, labels: str | Path | None) -> dict[str, np.ndarray]
         labels = Path(labels).expanduser()
         if labels.suffix.lower() == ".npy":
             return {"features": np.load(path, mmap_mode="r"), "labels": np.load(labels)}
-        lines = labels.read_text(encoding="utf-8-sig").splitlines()
+        lines = labels.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
         return {"features": np.load(path, mmap_mode="r"), "labels": np.array(lines, str)}
     except (ValueError, OSError) as error:  # also pickles, which could run anything
         raise ValueError(f"data.path {path} and its labels cannot be read: {error}") from error

@@ -43,7 +43,7 @@ def items_in(
         if path.suffix.lower() in TABLES and len(str(what).split()) == 1 and not path.is_file():
             raise ValueError(f"there is no file {what}")
         listed = path.suffix == ".txt" and path.is_file()
-        lines = path.read_text(encoding="utf-8-sig").splitlines() if listed else [what]
+        lines = path.read_text(encoding="utf-8-sig").split("\n") if listed else [what]
         texts = [str(line).strip() for line in lines if str(line).strip()]
         if not texts:
             raise ValueError(f"{what} has no text in it")

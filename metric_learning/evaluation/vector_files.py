@@ -121,6 +121,6 @@ def _column(path: Path, name: str) -> np.ndarray:
     try:
         if path.suffix == ".npy":
             return np.load(path)
-        return np.array(path.read_text(encoding="utf-8-sig").splitlines())
+        return np.array(path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n"))
     except (ValueError, OSError) as error:
         raise ValueError(f"{name} {path} cannot be read: {error}") from error

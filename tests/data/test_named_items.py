@@ -40,6 +40,13 @@ def test_what_is_no_table_of_the_kind_is_refused(tmp_path):
     assert items_in("where is faq.txt", "texts")[0] == ["where is faq.txt"]
 
 
+def test_a_line_ends_where_an_editor_ends_it(tmp_path):
+    texts = ["one\u2028and more", "two\x85three", "four\x0cpage"]
+    assert items_in(written(tmp_path / "t.txt", "\n".join(texts) + "\n"), "texts")[0] == texts
+    (tmp_path / "t.txt").write_bytes("\r\n".join(texts).encode())
+    assert items_in(tmp_path / "t.txt", "texts")[0] == texts
+
+
 def test_once_takes_the_first_of_each_and_nothing_known():
     assert once(["b", "a", "b", "c", "a"]) == [0, 1, 3]
     assert once(["b", "a", "b", "c", "a"], known={"a"}) == [0, 3]
