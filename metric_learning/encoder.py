@@ -17,7 +17,7 @@ import numpy as np
 from metric_learning.data import Vocabulary
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.labeled_pairs import labeled_pairs
-from metric_learning.data.raw_items import cells_of, features_of, ids_of, images_of, is_path, sequence_of, tokens_of
+from metric_learning.data.raw_items import called, cells_of, features_of, ids_of, images_of, sequence_of, tokens_of
 from metric_learning.data.unreadable import refuse_or_warn
 from metric_learning.distances import check_distance, pairwise, rowwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
@@ -133,7 +133,7 @@ class Encoder:
             items: a sequence of items, or one alone. Images: paths, bytes of a file, PIL images, uint8 arrays [h, w, c]
                 or [h, w] of any size, or one array [n, h, w, c]. Texts: strings. Ids: rows of a table, as
                 {column: cell}. Features: [n, F] numbers. All may also be rows of a table, such as {"image": path},
-                {"text": "..."} or {"features": [...]}.
+                {"text": "..."} or {"features": [...]}; of an image with x_1, y_1, x_2, y_2 what is in the box.
             skip_unreadable: of images that cannot be read, give rows of NaN and a warning, rather than raise.
             batch_size, memory: see `metric_learning.evaluation.embed`.
             progress: shows a bar on stderr once it has taken a second.
@@ -151,7 +151,7 @@ class Encoder:
         problems: dict[int, str] = {}
         inputs = self.inputs_of(many, problems)
         found = embed(self.model, inputs, batch_size, progress=progress, memory=memory)
-        named = {(many[i] if is_path(many[i]) else f"item {i}"): problem for i, problem in sorted(problems.items())}
+        named = {called(many[i], i): problem for i, problem in sorted(problems.items())}
         try:
             refuse_or_warn(named, len(many), skip_unreadable)
         except ValueError as error:
@@ -273,8 +273,8 @@ class Encoder:
         """
         many = gallery if isinstance(gallery, np.ndarray) else sequence_of(gallery, self.kind)
         if ids is None:
-            named = self.kind == "images"
-            ids = [os.fspath(item) if named and is_path(item) else str(i) for i, item in enumerate(many)]
+            named = (str, os.PathLike) if self.kind == "images" else ()
+            ids = [os.fspath(item) if isinstance(item, named) else str(i) for i, item in enumerate(many)]
         index = self.new_index(kind)
         known: Any = {"labels": labels, "metadata": metadata, "skip_unreadable": skip_unreadable}
         fill(index, partial(self._rows, skip_unreadable=skip_unreadable), many, ids, **known, folder=folder)

@@ -43,6 +43,8 @@ def main(arguments):
     index = metric_learning.Index.load(settings.index, encoder)
     items = items_in(settings["items"], encoder.kind)[0][:1000]
     if encoder.kind == "images":
+        if any(isinstance(item, dict) for item in items):
+            raise ValueError(f"a server is sent whole images; {settings['items']} has boxes in them")
         items = [pathlib.Path(item).read_bytes() for item in items]
     each = settings.each
     groups = [[items[(i + j) % len(items)] for j in range(each)] for i in range(0, len(items), each)]

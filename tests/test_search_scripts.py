@@ -8,7 +8,11 @@ import pytest
 
 import metric_learning
 import train
+from metric_learning.data import image_folder
+from metric_learning.encoder_files import describe_encoder
+from metric_learning.encoders import cnn
 from metric_learning.index.folder import FILLING, claimed
+from metric_learning.index.found import _image_at
 
 
 def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, script, tmp_path):
@@ -98,6 +102,22 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
         }
         if out == "v.npz":
             np.testing.assert_allclose(rows[f"row {query}"], expected, atol=1e-6)
+
+
+def test_boxes_of_a_table_are_items_of_their_own(images, script, tmp_path):
+    source = image_folder(images, image_size=8)
+    (tmp_path / "run").mkdir()
+    cnn(source.input_shape, widths=[4], embedding_dim=4).save(tmp_path / "run" / "encoder.keras")
+    describe_encoder(tmp_path / "run", source, "cosine")
+    photo = images / "class0" / "3.png"
+    left, right = (f"{photo}[{box}]" for box in ("0,0,4,8", "4,0,8,8"))
+    (tmp_path / "boxes.csv").write_text(f"path,x_1,y_1,x_2,y_2\n{photo},0,0,4,8\n{photo},4,0,8,8\n", encoding="utf-8")
+    words = [f"run={tmp_path / 'run'}", f"index={tmp_path / 'index'}"]
+    done = script("search", *words, f"gallery={tmp_path / 'boxes.csv'}")
+    assert "2 rows of 4 dimensions" in done.stdout, done.stderr
+    found = script("search", *words, f"query={tmp_path / 'boxes.csv'}", "json=true")
+    assert [[hit["id"] for hit in each["hits"]] for each in json.loads(found.stdout)] == [[left, right], [right, left]]
+    assert (_image_at(left) != _image_at(right)).any() and _image_at(f"{photo}[0,0,9,9]") is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from metric_learning.data.boxes import COLUMNS as BOX
+from metric_learning.data.boxes import WHOLE, boxes_of, with_boxes
 from metric_learning.data.features import TABLES, arrays_of
 from metric_learning.data.image_folder import images_below
 from metric_learning.data.items import path_in, printable
@@ -88,7 +90,14 @@ def _rows_of_table(path, kind, column, label) -> tuple[Any, list[str], list[str]
     if kind == "texts":
         return cells, cells, labels
     files = [path_in(path.parent, cell) for cell in cells]
-    return files, [printable(str(file)) for file in files], labels
+    names, boxes = [printable(str(file)) for file in files], boxes_of(found)
+    if boxes is None:
+        return files, names, labels
+    items = [
+        file if box[0] == WHOLE else {"image": file} | dict(zip(BOX, box, strict=True))
+        for file, box in zip(files, boxes.tolist(), strict=True)
+    ]
+    return items, with_boxes(names, boxes), labels
 
 
 def once(names: Sequence[str], known: Container[str] = ()) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from metric_learning.data.boxes import COLUMNS as BOX
+from metric_learning.data.boxes import Boxed, box_of, with_box
 from metric_learning.data.column_ids import ColumnIds, spelled
 from metric_learning.data.images import check_image_options, fit_file, fit_image, read_image
 from metric_learning.data.random_access import RandomAccess
@@ -26,7 +26,7 @@ def images_of(
     """Images in one size, read when they are asked for.
 
     Args:
-        items: paths, bytes of files, PIL images, uint8 arrays [h, w] or [h, w, c]; or one array of images.
+        items: paths, bytes of files, PIL images, uint8 arrays [h, w] or [h, w, c], or `Boxed`; or one array of images.
         shape: (height, width, channels) to come out.
         fit: see `fit_image`.
         problems: takes up why items cannot be read, by their number, once they are asked for; they are black.
@@ -43,7 +43,8 @@ def images_of(
     def read(rows):
         found = np.zeros((len(rows), *shape), np.uint8)
         for place, row in enumerate(rows):
-            image = _image(items[row], options)
+            image, box = items[row] if isinstance(items[row], Boxed) else (items[row], None)
+            image = _image(image, options | {"box": box})
             if isinstance(image, str):
                 problems[int(row)] = image
             else:
@@ -83,11 +84,11 @@ def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
 
     Args:
         items: n of them.
-        kind: "images", of the column image or path; "texts", of text; "features", of features. Of a row with one
-            column it is that, whatever it is called.
+        kind: "images", of the column image or path, `Boxed` where the row has a box; "texts", of text; "features", of
+            features. Of a row with one column it is that, whatever it is called.
 
     Raises:
-        ValueError: a row without such a column, or of a box of an image.
+        ValueError: a row without such a column, or of something else than a box.
     """
     if not any(isinstance(item, Mapping) for item in items):
         return items
@@ -101,12 +102,11 @@ def cells_of(items: Sequence[Any], kind: str) -> Sequence[Any]:
                     f"a row must have a column {' or '.join(usual)} for an encoder of {kind}; item {number} has "
                     f"{', '.join(map(str, item)) or 'none'}"
                 )
-            boxed = [each for each in BOX if item.get(each) not in (None, "")] if kind == "images" else []
-            if boxed:
-                raise ValueError(
-                    f"item {number} is a box ({', '.join(boxed)}) of an image; cut it out, as training did"
-                )
-            item = item[name]
+            try:
+                box = box_of(item) if kind == "images" else None
+            except ValueError as error:
+                raise ValueError(f"item {number}: {error}") from None
+            item = item[name] if box is None else Boxed(item[name], box)
         cells.append(item)
     return cells
 
@@ -186,6 +186,13 @@ def ids_of(items: Sequence[Any], columns: ColumnIds) -> np.ndarray:
         except ValueError as error:
             raise ValueError(f"column {name} must hold numbers: {error}") from None
     return columns.encode(cells)
+
+
+def called(item: Any, number: int) -> str:
+    """What an image is called in a message: by its path and the box in it, or else by its number."""
+    row = item if isinstance(item, Mapping) else {"image": item}
+    path: Any = next((row[name] for name in COLUMNS["images"] if name in row), None)
+    return with_box(os.fspath(path), box_of(row)) if is_path(path) else f"item {number}"
 
 
 def is_path(item: Any) -> bool:

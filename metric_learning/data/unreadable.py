@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 from metric_learning.data.disk_cache import default_cache_dir
 from metric_learning.data.items import count
@@ -14,7 +13,7 @@ LIST = "unreadable.txt"  # one for all runs, as those that never began leave no 
 _MOST = 20  # names in a message
 
 
-def refuse_or_warn(problems: Mapping[str | Path, str], of: int, skip_unreadable: bool) -> None:
+def refuse_or_warn(problems: Mapping[str, str], of: int, skip_unreadable: bool) -> None:
     """Say which of so many files cannot be read, path -> reason: in a ValueError, or with `skip_unreadable` in a
     warning. Without problems, nothing."""
     if problems:
@@ -24,7 +23,7 @@ def refuse_or_warn(problems: Mapping[str | Path, str], of: int, skip_unreadable:
         warnings.warn(f"{message}. They are left out", stacklevel=3)
 
 
-def refuse_late(problems: Mapping[str | Path, str]) -> None:
+def refuse_late(problems: Mapping[str, str]) -> None:
     """Raise an OSError that says which files, path -> reason, a run that has begun cannot read."""
     raise OSError(
         f"{count(problems, 'image')} cannot be read: {_named(problems)}. Those that never could be "
@@ -32,7 +31,7 @@ def refuse_late(problems: Mapping[str | Path, str]) -> None:
     )
 
 
-def _named(problems: Mapping[str | Path, str]) -> str:
+def _named(problems: Mapping[str, str]) -> str:
     """Some of the files with the reason; of more, all are listed in a file, one a line, in place of those before."""
     first = "; ".join(f"{path} ({problem})" for path, problem in list(problems.items())[:_MOST])
     if len(problems) <= _MOST:

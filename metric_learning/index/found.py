@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metric_learning.data.boxes import parted
 from metric_learning.data.images import read_image
 from metric_learning.data.named_items import items_in
 from metric_learning.index.shard import Hit
@@ -99,9 +100,10 @@ def show_found(
     print(f"what was found for {len(names):,} queries is in {out}")
 
 
-def _image_at(path: str) -> np.ndarray | None:
-    """uint8 [88, 88, 3] of a file, None if it is not there or no image."""
-    found = read_image(path, image_size=_TILE, channels=3, fit="letterbox") if Path(path).is_file() else ""
+def _image_at(name: str) -> np.ndarray | None:
+    """uint8 [88, 88, 3] of a file or a box in it, None if it is not there or no image."""
+    path, box = (name, None) if Path(name).is_file() else parted(name)
+    found = read_image(path, box, image_size=_TILE, channels=3, fit="letterbox") if Path(path).is_file() else ""
     return None if isinstance(found, str) else found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from metric_learning.cores import usable_cores
+from metric_learning.data.boxes import parted
 from metric_learning.data.images import fit_image
 from metric_learning.index import Hit, Index
 from metric_learning.serving.limits import Limits
@@ -141,13 +142,14 @@ class Service:
         Args:
             id: of the index; of any other a file would be shown that is nobody's business.
         """
-        path = self.root / id
+        name, box = (id, None) if (self.root / id).is_file() else parted(id)
+        path = self.root / name
         try:
             if self.encoder.kind != "images" or not path.is_file():
                 return None
             with path.open("rb") as file:
                 (image,) = opened([file], self.limits.pixels)
-                small = fit_image(image, THUMBNAIL)
+                small = fit_image(image, THUMBNAIL, box=box)
         except Exception:  # decoders raise whatever a broken file leads them to
             return None
         png = io.BytesIO()

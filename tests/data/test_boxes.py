@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from metric_learning.data import table
+from metric_learning.data.boxes import COLUMNS, parted
 from metric_learning.data.images import fit_image
+from metric_learning.data.named_items import items_in
+from metric_learning.data.raw_items import called, cells_of, images_of
 
 COLORS = {"red": (200, 0, 0), "blue": (0, 0, 200), "lime": (0, 200, 0), "gold": (200, 200, 0)}
 PLACES = {
@@ -96,6 +99,37 @@ def test_a_box_is_of_the_image_as_the_eye_sees_it():
     found = fit_image(turned, 1, box=(1, 3, 2, 4))
     assert found.ravel().tolist() == [255] * 3
     assert fit_image(Image.fromarray(pixels), 1, box=(3, 0, 4, 1)).ravel().tolist() == [255] * 3
+
+
+@pytest.mark.filterwarnings("ignore:.*nothing to be matched with")
+def test_a_table_named_on_a_command_line_has_the_items_that_training_makes_of_it(photos):
+    file = write(photos, ["0.png,white 0,train,,,,", *quarters()])
+    items, names, labels = items_in(file, "images")
+    read = images_of(cells_of(items, "images"), (4, 4, 3), "stretch", {})
+    split = table(file, image_size=4, fit="stretch").train
+    assert names[:5] == [str(photos / name) for name in split.ids]
+    assert labels[:5] == ["white 0", *(f"{name} 0" for name in PLACES)]
+    np.testing.assert_array_equal(read[np.arange(5)], split.inputs)
+
+
+def test_rows_in_python_are_cut_out_too_and_named_by_their_boxes(photos):
+    image, box = photos / "0.png", dict(zip(COLUMNS, (5.6, "0.4", 12.4, 3.6), strict=True))
+    empty = dict.fromkeys(COLUMNS, float("nan"))  # as pandas has them
+    rows = [{"image": each} | box for each in (image, image.read_bytes(), Image.open(image).copy())]
+    rows.append({"path": image} | empty)
+    found = images_of(cells_of(rows, "images"), (8, 12, 3), "stretch", {})[np.arange(4)]
+    assert (found[:3] == COLORS["blue"]).all() and (found[3, -1, -1] == COLORS["gold"]).all()
+    assert [called(row, 7) for row in rows] == [f"{image}[6,0,12,4]", "item 7", "item 7", str(image)]
+    assert [parted(f"{image}[6,0,12,4]"), parted("a[1,2].png")] == [(str(image), (6, 0, 12, 4)), ("a[1,2].png", None)]
+    problems = {}
+    images_of(cells_of([{"image": image} | box | {"x_2": 13}], "images"), (4, 4, 3), "stretch", problems)[np.arange(1)]
+    assert "the box (6, 0, 13, 4) is not within the image, 12 x 8" in problems[0]
+
+
+@pytest.mark.parametrize("cells", [{"x_1": 1}, dict.fromkeys(COLUMNS, 1), dict.fromkeys(COLUMNS, "a")])
+def test_wrong_boxes_of_rows_are_named(cells):
+    with pytest.raises(ValueError, match="item 1: a box must have 0 <= x_1 < x_2 and 0 <= y_1 < y_2, or none of the"):
+        cells_of([{"image": "a.png"}, {"image": "b.png"} | cells], "images")
 
 
 @pytest.mark.parametrize(

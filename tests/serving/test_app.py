@@ -221,9 +221,12 @@ def test_relative_ids_are_images_below_the_root(made, running, call):
 
     encoder, _, items, _ = made("images")
     root, id = os.path.split(items[0])
-    index = encoder.index([items[0], items[1]], ids=[id, "gone.png"])
+    index = encoder.index([items[0], items[1], items[0]], ids=[id, "gone.png", f"{id}[0,0,2,1]"])
     with running(create_app(encoder, index, root=root)) as port:
-        assert call(port, "GET", f"/thumbnail?id={id}")[0] == 200
+        status, whole = call(port, "GET", f"/thumbnail?id={id}")
+        assert status == 200
+        status, box = call(port, "GET", f"/thumbnail?id={id}[0,0,2,1]")
+        assert status == 200 and box != whole
         assert call(port, "GET", "/thumbnail?id=gone.png")[0] == 204
 
 
