@@ -212,10 +212,8 @@ class TupleLoss(DistanceLoss):
     ) -> tf.Tensor:
         """Lets the miner choose, all pairs without one, and hands on its choice; no subclass has one of its own."""
         if self.miner is None:
-            selection: Selection = all_pairs(positive_mask, negative_mask)
-        else:
-            selection = self.miner(distances, positive_mask, negative_mask)
-        return self.cost_of_tuples(distances, selection, **context)
+            return self.cost_of_tuples(distances, all_pairs(positive_mask, negative_mask), **context)
+        return self.cost_of_tuples(distances, self.miner(distances, positive_mask, negative_mask), **context)
 
     def cost_of_tuples(self, distances: tf.Tensor, selection: Selection, *_: Any, **context: Any) -> tf.Tensor:
         """[B, M] distances and the tuples chosen from them to one value per anchor [B]: here that of their pairs.
