@@ -96,7 +96,7 @@ def verification(
     "roc_auc", "eer", "tar@far=0.1" and so on, "best_threshold" and "best_accuracy", which it reaches. Of all pairs of a
     query and a gallery row that is not left out, up to 2^25; of more, of about 2^22 of each kind, drawn. The interval
     holds the percentiles of drawing the classes again, or of several labels a row the items, 400 times, with the
-    distances sorted into 512 bins.
+    distances sorted into 512 bins; that of "best_threshold" the thresholds that these cannot tell from the best.
     """
     pairs = _all_pairs if len(queries) * len(gallery) <= _MOST_PAIRS else _drawn_pairs
     distances, alike, ends = pairs(queries, gallery, relevance, distance)
@@ -106,14 +106,11 @@ def verification(
     threshold, accuracy = best_threshold(positive, negative)
     scores = {"roc_auc": roc_auc(positive, negative), "eer": equal_error_rate(positive, negative)}
     scores |= {f"tar@far={far:g}": tar_at_far(positive, negative, far) for far in FARS}
-    scores |= {"best_accuracy": accuracy, "best_threshold": threshold}
-    resamples = _resamples(distances, alike, ends)
+    scores |= {"best_accuracy": accuracy}
     units = len(np.unique(np.concatenate(relevance.units)))
-    found = {name: around(resamples[name], score, units, 0.0, 1.0) for name, score in scores.items()}
-    # The best of many thresholds jumps: no mean of it is of use.
-    low, high = np.percentile(np.append(resamples["best_threshold"], threshold), (2.5, 97.5))
-    found["best_threshold"] = min(float(low), threshold), max(float(high), threshold)
-    return {name: (score, found[name]) for name, score in scores.items()}
+    resamples, (low, high) = _resamples(distances, alike, ends, _edges(positive, negative), units)
+    found = {name: (score, around(resamples[name], score, units, 0.0, 1.0)) for name, score in scores.items()}
+    return found | {"best_threshold": (threshold, (min(low, threshold), max(high, threshold)))}
 
 
 def _both(positive, negative):
@@ -202,15 +199,15 @@ def _row_by_row(queries, rows, distance):
     return np.sqrt(squared) if distance == "euclidean" else squared
 
 
-def _resamples(distances, alike, ends):
+def _resamples(distances, alike, ends, edges, units):
     """Each score [r] of classes drawn again with weights w: a pair of class c counts w_c, a pair of classes c and d
-    counts w_c w_d, to first order w_c + w_d - 1."""
+    counts w_c w_d, to first order w_c + w_d - 1. And the lowest and the highest of the thresholds that are as good as
+    the best."""
     apart = alike & (ends[0] != ends[1])  # of several labels
     ends = ends % _MOST_UNITS  # so many groups vary by chance as their members do
-    edges = np.quantile(distances[:: max(1, len(distances) // 2**18)], np.linspace(0, 1, _BINS + 1)[1:-1])
     cells = 2 * np.searchsorted(edges, distances) + alike
     num_classes = int(ends.max()) + 1
-    width = 2 * _BINS
+    width = 2 * len(edges)
     of_class = np.sum([np.bincount(end * width + cells, minlength=num_classes * width) for end in ends], axis=0)
     of_class = of_class.reshape(num_classes, width).astype(np.float32)
     weights = np.random.default_rng(0).poisson(1.0, size=(_RESAMPLES, num_classes)).astype(np.float32)
@@ -220,15 +217,37 @@ def _resamples(distances, alike, ends):
     negative = np.maximum(tables[:, ::2] - np.bincount(cells, minlength=width)[::2], 0.0).cumsum(axis=1)
     there = (positive[:, -1] > 0) & (negative[:, -1] > 0)
     far, tar = (each[there] / each[there, -1:] for each in (negative, positive))
-    last = float(distances.max())
     middle = (np.diff(far, prepend=0.0, axis=1) * (tar + np.pad(tar, ((0, 0), (1, 0)))[:, :-1]) / 2).sum(axis=1)
     gap = np.abs(far + tar - 1).argmin(axis=1)[:, None]
     found = {
         "roc_auc": middle,
         "eer": (np.take_along_axis(far - tar, gap, 1)[:, 0] + 1) / 2,
         "best_accuracy": ((tar - far).max(axis=1) + 1) / 2,
-        "best_threshold": np.append(edges, last)[(tar - far).argmax(axis=1)],
     }
     for share in FARS:
         found[f"tar@far={share:g}"] = np.array([np.interp(share, f, t) for f, t in zip(far, tar, strict=True)])
-    return found
+    counts = np.bincount(cells, minlength=width).reshape(-1, 2).cumsum(axis=0)
+    seen = counts / counts[-1]
+    return found, _as_good(edges, seen[:, 1] - seen[:, 0], tar - far, units)
+
+
+def _edges(positive, negative):
+    """The upper ends of the bins: at even shares of either kind, however rare it is, and at ever smaller ones of the
+    nearest negative and the farthest positive pairs, between which the best threshold lies."""
+    even = np.linspace(0, 1, _BINS // 4 + 1)[1:]
+    edges = []
+    for distances, farthest in ((positive, True), (negative, False)):
+        drawn = distances[:: max(1, len(distances) // 2**18)]
+        few = np.geomspace(1 / len(drawn), 1, _BINS // 4)
+        edges.append(np.quantile(drawn, np.concatenate([even, 1 - few if farthest else few])))
+    return np.unique(np.append(np.concatenate(edges), max(positive.max(), negative.max())))
+
+
+def _as_good(edges, seen, drawn, units):
+    """The lowest and the highest of the thresholds `edges` [b] whose TAR - FAR, seen [b], is below the best by no more
+    than chance may put it: by the standard error of the difference, of what was drawn [r, b]. The best of what is drawn
+    would be too sure: it jumps, and never beyond the farthest pair."""
+    best = seen.argmax()
+    error = (drawn[:, [best]] - drawn).std(axis=0)
+    good = edges[seen[best] - seen <= 1.96 * error * np.sqrt(units / (units - 1))]
+    return float(good[0]), float(good[-1])

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from metric_learning.evaluation import evaluate
 from metric_learning.evaluation.intervals import intervals
+from metric_learning.evaluation.relevance import Relevance
+from metric_learning.evaluation.verification import verification
 
 
 @pytest.fixture
@@ -139,3 +142,44 @@ def test_verification_of_several_labels_is_as_sure_as_other_items_would_make_it(
         low, high = found.intervals(resamples=10)["verification/roc_auc"]
         widths.append((high - low) / 3.92)
     assert 0.6 * np.std(aucs) < np.mean(widths) < 1.7 * np.std(aucs)
+
+
+def best_of_all_classes(spread, varied, dimensions):
+    """The threshold of the highest TAR - FAR of classes around normal places, whose spreads are log-normal."""
+    spreads = spread * np.exp(varied * stats.norm.ppf((np.arange(100) + 0.5) / 100))
+    squares = np.square(spreads)
+    thresholds = np.linspace(0.2, 6.0, 1000)
+    lengths = np.square(thresholds)[:, None]
+    tar = stats.chi2.cdf(lengths / (2 * squares), dimensions).mean(axis=1)
+    of_two = np.add.outer(squares, squares)[np.triu_indices(100)]
+    far = stats.chi2.cdf(lengths / (2 + of_two), dimensions).mean(axis=1)
+    return thresholds[(tar - far).argmax()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("classes", "each", "spread", "varied", "dimensions", "width"),
+    [
+        (5, 8, 0.5, 0.5, 6, 1.3),  # overlapping classes
+        (10, 5, 0.3, 0.3, 8, 0.9),  # few classes, apart: their farthest pair is often nearer than the best threshold
+        (40, 5, 0.3, 0.3, 8, 0.4),
+        (60, 4, 0.15, 0.3, 16, 0.8),  # hardly any other pair is as near as those of one class, which are 1 in 80
+    ],
+)
+def test_the_interval_of_the_best_threshold_holds_that_of_all_classes(classes, each, spread, varied, dimensions, width):
+    true = best_of_all_classes(spread, varied, dimensions)
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(classes), each)
+    own = np.arange(len(labels))
+    options = {"ids": own, "gallery_ids": own}
+    relevance = Relevance(labels, labels, (len(own), len(own)), **options)
+    held, widths = 0, []
+    for _ in range(100):
+        spreads = spread * np.exp(varied * rng.normal(size=(classes, 1)))[labels]
+        rows = rng.normal(size=(classes, dimensions))[labels] + spreads * rng.normal(size=(len(labels), dimensions))
+        threshold, (low, high) = verification(rows, rows, relevance, "euclidean")["best_threshold"]
+        assert low <= threshold <= high
+        held += low <= true <= high
+        widths.append((high - low) / true)
+    assert held >= 92
+    assert np.mean(widths) < width
