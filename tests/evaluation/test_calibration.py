@@ -213,15 +213,26 @@ def test_pairs_that_do_not_fit_are_named(arguments, message):
         nearest_of_pairs(*map(np.array, arguments))
 
 
+def possible(said, rate):
+    """What an error says that can be promised."""
+    return float(str(said.value).rpartition(f"{rate}=")[2].removesuffix(" can"))
+
+
 def test_what_cannot_be_promised_is_refused_with_what_can():
     nearest = planted(np.random.default_rng(4), 30, 4)
     with pytest.raises(
         ValueError, match="precision=0.999 cannot be promised with 95% confidence by 120 queries of 30"
     ) as said:
         calibrate(nearest, precision=0.999)
-    can = float(str(said.value).rpartition("precision=")[2].removesuffix(" can"))
-    assert 0.5 < can < 0.999
-    assert calibrate(nearest, precision=can).rates["precision"][0] >= can
+    assert 0.5 < possible(said, "precision") < 0.999
+    for rate, value, next_to in (("precision", 0.999, 1e-4), ("recall", 0.999, 1e-4), ("far", 1e-4, -1e-4)):
+        with pytest.raises(ValueError, match=f"{rate}={value:g} cannot be promised") as said:
+            calibrate(nearest, **{rate: value})
+        can = possible(said, rate)
+        seen, low, high = calibrate(nearest, **{rate: can}).rates[rate]
+        assert low < can < seen if rate != "far" else seen < can < high
+        with pytest.raises(ValueError, match=f"{rate}=.* cannot be promised"):
+            calibrate(nearest, **{rate: can + next_to})
     for target, message in (
         ({}, "needs one of precision, recall, far and best_f1=True; got none"),
         ({"precision": 0.9, "recall": 0.9}, "got precision, recall"),
