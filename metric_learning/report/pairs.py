@@ -91,34 +91,27 @@ def pairs_of_encoders(
 
 
 def sample_pairs(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Up to `PAIRS` pairs of equal and of different labels, the same on every call.
+    """Up to `PAIRS` pairs of equal and of different labels, drawn from all alike, the same on every call.
 
     Returns:
         (positives, negatives): [p, 2] and [q, 2] int64 rows; no row is paired with itself, no pair occurs twice.
     """
-    count = len(labels)
-    order = np.random.default_rng(0).permutation(count)
-    order = order[np.argsort(labels[order], kind="stable")]  # by class, shuffled within
-    largest = int(np.unique(labels, return_counts=True)[1].max(initial=0))
-    positives = []
-    for step in range(1, largest):
-        pairs = np.stack([order[:-step], order[step:]], axis=1)
-        positives.append(pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]])
-        if sum(map(len, positives)) >= PAIRS:
-            break
-    # Steps of at most half the circle meet each pair once; they are taken in random order.
-    circle = np.random.default_rng(1).permutation(count)
-    negatives = []
-    for step in np.random.default_rng(2).permutation(np.arange(1, (count + 1) // 2)):
-        pairs = np.stack([circle, np.roll(circle, -step)], axis=1)
-        negatives.append(pairs[labels[pairs[:, 0]] != labels[pairs[:, 1]]])
-        if sum(map(len, negatives)) >= PAIRS:
-            break
-    empty = np.zeros((0, 2), np.int64)
-    near = np.concatenate([empty, *positives])
-    # These lie class by class, so that the first of them would be of the first classes alone.
-    kept = np.sort(np.random.default_rng(3).permutation(len(near))[:PAIRS])
-    return near[kept], np.concatenate([empty, *negatives])[:PAIRS]
+    order = np.argsort(labels, kind="stable")
+    ends = np.searchsorted(labels[order], labels[order], side="right")  # of the class at each place of the order
+    places = np.arange(len(labels))
+    positives, negatives = _drawn(places + 1, ends), _drawn(ends, np.full_like(ends, len(labels)))
+    return order[positives], order[negatives]
+
+
+def _drawn(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Some of the pairs of each place with those from its first up to its last, which are numbered, not made."""
+    counts = np.cumsum(last - first)
+    total = int(counts[-1]) if len(counts) else 0
+    rng = np.random.default_rng(0)
+    numbers = rng.choice(total, min(total, PAIRS), replace=False) if total else np.zeros(0, np.int64)
+    places = np.searchsorted(counts, numbers, side="right")
+    pairs = np.stack([places, last[places] - (counts[places] - numbers)], axis=1)
+    return rng.permuted(pairs, axis=1)  # a distance may depend on which is the first
 
 
 def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) -> np.ndarray:

@@ -15,7 +15,7 @@ def test_pairs_are_valid_unique_and_complete_when_few():
     }
     assert len(positives) == 4
     assert (labels[negatives[:, 0]] != labels[negatives[:, 1]]).all()
-    assert len({frozenset(pair) for pair in negatives.tolist()}) == len(negatives) > 5
+    assert len({frozenset(pair) for pair in negatives.tolist()}) == len(negatives) == 11
 
 
 def test_pairs_are_limited_and_of_all_classes():
@@ -33,6 +33,26 @@ def test_pairs_of_many_small_classes_are_of_the_last_of_them_too():
     tenths = np.bincount(labels[positives[:, 0]] // 2_000)
     assert len(positives) == 100_000 and len(tenths) == 10 and tenths.min() > 9_500
     assert len(np.unique(np.sort(positives, axis=1), axis=0)) == 100_000
+
+
+def test_pairs_are_drawn_from_all_alike():
+    labels = np.repeat([0, 1, 2], [800, 400, 2])
+    positives, negatives = sample_pairs(labels)
+    assert len(positives) == len(negatives) == 100_000
+    share = 800 * 799 / (800 * 799 + 400 * 399 + 2)  # of all positives those of class 0
+    assert abs((labels[positives[:, 0]] == 0).mean() - share) < 0.005
+    of_the_rare = (labels[negatives] == 2).any(axis=1).mean()
+    assert abs(of_the_rare - 2 * 1200 / (800 * 400 + 2 * 1200)) < 0.001
+    assert abs((labels[negatives[:, 0]] == 0).mean() - 0.5) < 0.01
+    assert len(np.unique(np.sort(negatives, axis=1), axis=0)) == 100_000
+
+
+def test_a_class_among_very_many_others_is_paired_without_trying_all():
+    labels = np.zeros(1_000_000, int)
+    labels[:2] = 1
+    positives, negatives = sample_pairs(labels)  # of 5e11 and of 2e6
+    assert len(positives) == len(negatives) == 100_000
+    assert (labels[negatives].sum(axis=1) == 1).all()
 
 
 @pytest.mark.parametrize("name", DISTANCES)
