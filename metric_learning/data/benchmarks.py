@@ -20,7 +20,7 @@ from metric_learning.data.listed_images import listed_images
 from metric_learning.data.source import DataSource
 from metric_learning.data.splits import hold_out_validation
 
-JUNK, DISTRACTORS = "-1", "0000"  # in Market-1501: boxes of no person, and of persons nobody asks for
+JUNK = "-1"  # in Market-1501: boxes of no person
 MARKET_NAME = re.compile(r"(-1|\d{4})_c(\d+)s\d+_\d+_\d+\.jpg")
 
 
