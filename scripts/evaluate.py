@@ -3,6 +3,7 @@
     python scripts/evaluate.py run=outputs/RUN                               # the run's own evaluation, repeated
     python scripts/evaluate.py run=outputs/RUN "evaluation.ks=[1,10,100]"
     python scripts/evaluate.py run=outputs/RUN data.root=DIR                 # the same data, which lie elsewhere now
+    python scripts/evaluate.py run=outputs/RUN split=train                   # of its own data that split alone
     python scripts/evaluate.py run=outputs/RUN "trusted=[mynet]"             # of an encoder of your own, or anybody's
     python scripts/evaluate.py run=outputs/RUN data=image_folder data.root=DIR
     python scripts/evaluate.py model=FILE.keras data=image_folder data.root=DIR data.image_size=96
@@ -12,7 +13,8 @@
 Prints a table of scores and, unless the evaluation is the run's own, their 95 % intervals. Repeating a run, it checks
 that the scores are those of its metrics.json; data that have changed since are judged as they are now, with a warning.
 
-    data=...                as in train.py; split=test (the default), validation, train, or all: the items of all splits
+    data=...                as in train.py
+    split=...               test (of other data the default), validation, train, or all: the items of all splits
     vectors=FILE            .npz, .npy or Parquet; labels, ids, groups, levels: what is called so in it, a name in it,
                             or a file beside it: .npy, or a text with one in each line
     gallery=FILE            is searched, with gallery_labels and so on; without it vectors are searched in themselves
@@ -35,7 +37,7 @@ from metric_learning.run_configuration import load
 
 CONF = str(pathlib.Path(__file__).resolve().parent.parent / "conf")
 COLUMNS = ("labels", "ids", "groups", "levels")
-WORDS = {"run": None, "model": None, "vectors": None, "gallery": None, "split": "test", "out": None, "report": None}
+WORDS = {"run": None, "model": None, "vectors": None, "gallery": None, "split": None, "out": None, "report": None}
 WORDS |= dict.fromkeys([*COLUMNS, *(f"gallery_{name}" for name in COLUMNS)])
 
 
@@ -48,7 +50,12 @@ def main(arguments):
             "expected run=FOLDER, model=FILE with data=..., or vectors=FILE, and if wanted data=..., "
             f"evaluation.KEY=VALUE and others of --help; got {' '.join(arguments) or 'nothing'}"
         )
-    if options.split not in ("train", "validation", "test", "all"):
+    beside = [name for name in WORDS if name.startswith(("gallery", *COLUMNS)) and options[name] is not None]
+    if given != ["vectors"] and beside:
+        raise ValueError(f"{', '.join(beside)} go with vectors=FILE alone")
+    if given == ["vectors"] and options.split is not None:
+        raise ValueError(f"split is of data, and vectors have none; got {options.split!r}")
+    if options.split not in (None, "train", "validation", "test", "all"):
         raise ValueError(f"split must be one of train, validation, test, all; got {options.split!r}")
     if options.report is not None and options.split == "all":
         raise ValueError("report shows one split: split=test, validation or train; got split=all")
@@ -56,10 +63,15 @@ def main(arguments):
         raise ValueError(f"out must end in .json; got {options.out}")
     if given == ["vectors"]:
         finish(*judge_vectors(options), options)
-    elif given == ["run"] and not any(word.startswith("data=") for word in data):
+    elif given == ["run"] and is_its_own(data) and options.split is None:
         judge_again(options, data)
     else:
         finish(*judge_data(options, data), options)
+
+
+def is_its_own(data):
+    """Whether words data.KEY=VALUE are about the data of a run, and not about others, which data= names."""
+    return not any(word.startswith("data=") for word in data)
 
 
 def judge_again(options, moved):
@@ -77,9 +89,7 @@ def judge_again(options, moved):
     if encoder.vocabulary not in (None, numbered):
         kept = "columns.json" if encoder.columns else "vocabulary.json"
         raise ValueError(f"the data have changed: they do not give {folder}/{kept}, by which their encoder reads them")
-    changes = source.changes_since(folder)
-    if changes:
-        print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
+    tell_changes(source, folder)
     # By the same part of the encoder as in training, so that not even the last bit differs.
     frozen = cfg.frozen_features and build(cfg.augmentation) is None
     model, data = what_trains(encoder.model, source, frozen=frozen)
@@ -93,11 +103,17 @@ def judge_again(options, moved):
         write(options, scores, intervals)
         return
     print(run_table(encoder.scores | scores | {"intervals": intervals}))
+    write(options, scores, intervals)
     different = [name for name, value in scores.items() if not same(encoder.scores.get(name), value)]
     if different:
         raise ValueError(f"{', '.join(different)} differ from {folder}/metrics.json")
     print(f"the same, to the last digit, as in {folder}/metrics.json")
-    write(options, scores, intervals)
+
+
+def tell_changes(source, folder):
+    changes = source.changes_since(folder)
+    if changes:
+        print(f"warning: the data have changed since {folder} began: {changes}", file=sys.stderr)
 
 
 def show_run(report, folder, cfg, source, judged):
@@ -111,11 +127,15 @@ def show_run(report, folder, cfg, source, judged):
 
 
 def judge_data(options, data):
-    """Of a run or a model: scores and intervals on any data source, and the items for a report."""
-    with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        cfg = hydra.compose("config", overrides=data)
-        check_settings(*(OmegaConf.to_container(each, resolve=True) for each in (cfg, shipped(data))))
-    run = None if options.run is None else run_of(options)[1]
+    """Of a run or a model: scores and intervals on a split of any data source, and the items for a report."""
+    own = options.run is not None and is_its_own(data)
+    run = None if options.run is None else run_of(options, data if own else ())[1]
+    if own:
+        cfg = run
+    else:
+        with hydra.initialize_config_dir(CONF, version_base="1.3"):
+            cfg = hydra.compose("config", overrides=data)
+            check_settings(*(OmegaConf.to_container(each, resolve=True) for each in (cfg, shipped(data))))
     judge = judge_of(run.evaluation if run else OmegaConf.merge(cfg.evaluation, {"distance": "cosine"}), options)
     from metric_learning.encoders import tokenizer_of
     from metric_learning.encoders.saved import load_safely
@@ -134,6 +154,8 @@ def judge_data(options, data):
     cfg.data.update({name: taken[name] for name in taken if name in cfg.data and f"data.{name}" not in given})
     source = build(cfg.data)
     print(source.describe())
+    if own:
+        tell_changes(source, options.run)
     if run and source.kind != encoder.kind:
         raise ValueError(f"the encoder of {options.run} takes {encoder.kind}; {source.name} has {source.kind}")
     if not run and source.kind in ("texts", "ids") and tokenizer_of(model) is None:
@@ -141,12 +163,13 @@ def judge_data(options, data):
     model, source = tokenized(model, respelled(source, known))
     if options.split == "all":
         return *judge_all(judge, model, source), None
-    judged = judge(model, source, options.split)
-    shown = {"split": getattr(source, options.split), "embeddings": judged.embeddings}
+    split = options.split or "test"
+    judged = judge(model, source, split)
+    shown = {"split": getattr(source, split), "embeddings": judged.embeddings}
     if judged.gallery_embeddings is not None:
         shown |= {"gallery": source.gallery, "gallery_embeddings": judged.gallery_embeddings}
     shown |= {"class_names": source.class_names, "background": Background(about=source.describe())}
-    title = f"{source.name} {options.split}"
+    title = f"{source.name} {split}"
     return judged.evaluation, judged.drawn, shown | {"distance": judge.distance, "title": title}
 
 

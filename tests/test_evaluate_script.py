@@ -17,6 +17,7 @@ import train
 from metric_learning.data import image_folder
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.encoder_files import save_encoder
+from metric_learning.encoders import cnn
 from metric_learning.evaluation import Judge, evaluate, read_vectors
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -140,9 +141,34 @@ def test_other_images_are_brought_to_their_size_as_those_of_the_run_were(script,
         assert found["map@r"] == scores[fit]["map@r"]
 
 
+def test_a_split_of_a_run_is_judged_alone_and_what_differs_is_written_too(configure, images, script, tmp_path):
+    cfg, folder = configure(), tmp_path / "run"
+    source = image_folder(images, image_size=8)
+    folder.mkdir()
+    source.save(folder)
+    save_encoder(folder, cnn(source.input_shape, widths=[4], embedding_dim=4), source, cfg.distance)
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+    (folder / "metrics.json").write_text('{"test/recall@1": 2.0}', encoding="utf-8")
+    out = tmp_path / "scores.json"
+
+    done = script("evaluate", f"run={folder}", f"out={out}")
+    assert done.returncode == 2 and f"differ from {folder}/metrics.json" in done.stderr
+    again = json.loads(out.read_text(encoding="utf-8"))
+    for split in ("validation", "test", "train", "all"):
+        done = script("evaluate", f"run={folder}", f"split={split}", f"out={out}")
+        assert done.returncode == 0 and "97.5 %" in done.stdout, done.stderr
+        scores = json.loads(out.read_text(encoding="utf-8"))
+        size = 96 if split == "all" else len(getattr(source, split))
+        assert scores["queries"] == size and scores["recall@1"] == again.get(f"{split}/recall@1", scores["recall@1"])
+    moved = script("evaluate", f"run={folder}", "split=test", "data.rot=x")
+    assert moved.returncode == 2 and "rot" in moved.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["vectors=a.npz", "split=test"], "split is of data, and vectors have none"),
+        (["run=a", "gallery=b.npy", "ids=c"], "gallery, ids go with vectors=FILE alone"),
         ([], "expected run=FOLDER, model=FILE with data=..., or vectors=FILE"),
         (["vectors=a.npz", "run=b"], "expected run=FOLDER"),
         (["model=a.keras"], "expected run=FOLDER, model=FILE with data"),
@@ -152,7 +178,7 @@ def test_other_images_are_brought_to_their_size_as_those_of_the_run_were(script,
         (["model=a.keras", "data=image_folder", "data.unseen_classes=no"], "data.unseen_classes must be true or false"),
         (["vectors=nowhere.npz", "evaluation.ks=[1,2"], r"evaluation.ks cannot be read; .* got '\[1,2'"),
         (["vectors=a.npz", "out=found.csv"], "out must end in .json; got found.csv"),
-        (["vectors=a.npz", "split=some"], "split must be one of train, validation, test, all; got 'some'"),
+        (["run=a", "split=some"], "split must be one of train, validation, test, all; got 'some'"),
     ],
 )
 def test_wrong_words_are_answered_in_one_line(script, words, message):
