@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import unicodedata
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from metric_learning.data.token_ids import TokenIds
 from metric_learning.whole_files import write_json
 
 
@@ -38,6 +38,8 @@ class WordCharacters(dict):
 
 
 _WORD_CHARACTERS = WordCharacters()
+_WORDS_AND_LINES = WordCharacters({ord("\n"): "\n"})
+_MANY = 64  # words of a text, which may repeat many times
 
 
 def words(text: str) -> list[str]:
@@ -46,10 +48,28 @@ def words(text: str) -> list[str]:
     >>> words("Weiße Taube, weiße TAUBE ☮️!")
     ['weiße', 'taube', '☮']
     """
-    text = unicodedata.normalize("NFKC", text).lower()
+    return list(dict.fromkeys(_plain(text).translate(_WORD_CHARACTERS).split()))
+
+
+def words_of(texts: Sequence[str]) -> list[list[str]]:
+    """`words` of each text, some of them twice; all texts go through Unicode's tables at once.
+
+    >>> words_of(["Weiße Taube\\n", "weiße TAUBE"])
+    [['weiße', 'taube'], ['weiße', 'taube']]
+    """
+    joined = "\n".join(texts)
+    if joined.count("\n") >= len(texts):
+        joined = "\n".join(text.replace("\n", " ") for text in texts)
+    lines = _plain(joined).translate(_WORDS_AND_LINES).split("\n")
+    found = [line.split() for line in lines[: len(texts)]]
+    if max(map(len, found), default=0) > _MANY:
+        found = [list(dict.fromkeys(words)) for words in found]
+    return found
+
+
+def _plain(text: str) -> str:
     # Lower-casing the Turkish dotted capital leaves a stray combining dot behind.
-    text = text.replace("i\u0307", "i")
-    return list(dict.fromkeys(text.translate(_WORD_CHARACTERS).split()))
+    return unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")
 
 
 def pieces(word: str, ngrams: tuple[int, ...] | None) -> list[str]:
@@ -169,32 +189,12 @@ class Vocabulary:
 
         A text without any word (or, with `oov_buckets=0`, without a known token) is all 0.
         """
-        encoded = np.zeros((len(texts), self.length), np.int32)
-        for row, text in enumerate(texts):
-            whole: list[int] = []
-            parts: list[int] = []
-            for word in words(text):
-                word_ids, part_ids = self._ids_of_word(word)
-                whole += word_ids
-                parts += part_ids
-            ids = list(dict.fromkeys(whole + parts))[: self.length]
-            encoded[row, : len(ids)] = ids
-        return encoded
+        return self._token_ids(texts)
 
     @cached_property
-    def _ids_of_word(self) -> Callable[[str], tuple[list[int], list[int]]]:
-        """`_encode_word`, which remembers the words of this text and of those before."""
-        return lru_cache(maxsize=2**16)(self._encode_word)
-
-    def _encode_word(self, word: str) -> tuple[list[int], list[int]]:
-        """Ids of the word itself (none or one) and of its n-grams."""
-        known, buckets = self._ids, self.oov_buckets
-        # Python's own hash of a string differs from one process to the next.
-        ids = [
-            known.get(piece) or (1 + zlib.crc32(piece.encode()) % buckets if buckets else 0)
-            for piece in pieces(word, self.ngrams)
-        ]
-        return [key for key in ids[:1] if key], [key for key in ids[1:] if key]
+    def _token_ids(self) -> TokenIds:
+        """What remembers the words of the texts before."""
+        return TokenIds(self._ids, self.length, self.oov_buckets, self.ngrams, words_of)
 
     def save(self, path: str | Path) -> None:
         """Write everything needed to encode texts the same way again, as JSON."""

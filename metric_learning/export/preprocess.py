@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from metric_learning import whole_files
-from metric_learning.data import column_ids, deep_images, images, plain_png, raw_items, text
+from metric_learning.data import column_ids, deep_images, images, plain_png, raw_items, text, token_ids
 from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.text import Vocabulary
 from metric_learning.encoder import COLUMNS, VOCABULARY, Encoder
@@ -31,7 +31,7 @@ import numpy as np
 """
 _PARTS: dict[str, tuple[Any, ...]] = {
     "images": (deep_images, plain_png, images, raw_items.is_path, raw_items._image),
-    "texts": (whole_files, text, raw_items.texts_of),
+    "texts": (whole_files, token_ids, text, raw_items.texts_of),
     "ids": (whole_files, column_ids, raw_items.ids_of),
     "features": (raw_items.features_of,),
 }
