@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from metric_learning.checks import check_choice
 from metric_learning.cores import usable_cores
+from metric_learning.evaluation.gallery import Gallery
 from metric_learning.evaluation.names import integers
 from metric_learning.evaluation.one_ahead import one_ahead
 from metric_learning.evaluation.relevance import LeftOut, SameId
@@ -41,34 +42,6 @@ class Neighbors(NamedTuple):
 
     distances: np.ndarray
     indices: np.ndarray
-
-
-class Gallery:
-    """A gallery made ready once for many searches; it takes twice the memory of its rows.
-
-    Args:
-        rows: [m, D] finite numbers.
-        distance: see `search`.
-    """
-
-    def __init__(self, rows: ArrayLike, distance: str = "cosine") -> None:
-        rows = checked_rows("gallery", rows)
-        self.dimensions = rows.shape[1]
-        if distance == "cosine":
-            rows = unit_rows(rows, spare_axis=1)
-        elif distance == "snr":
-            rows = without_row_mean(rows)
-        self.distance, self.rows = distance, rows
-        # Moving the origin changes no difference, but short rows keep FAISS's |q|^2 + |g|^2 - 2 q.g
-        # from canceling when all embeddings lie close together, as those of an untrained or
-        # collapsed encoder do.
-        is_dot = distance == "dot"
-        self.origin = np.float32(0) if is_dot else rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-        self.moved = rows if is_dot else rows - self.origin
-        self.longest = np.sqrt(squared_lengths(self.moved).max(initial=0.0))
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 def search(
@@ -170,7 +143,9 @@ class Finder:
         self._scale = np.ones(len(queries), np.float32)
         if distance == "cosine":
             self._scale[:] = 0.5  # |q - g|^2 = 2 - 2 cos on unit rows, without the cancellation of 1 - cos
-            queries = unit_rows(queries, spare_axis=0)
+            # Without zero rows the two are the same, and a large split need not be held twice.
+            alike = same and not gallery.rows[:, -2:].any()
+            queries = gallery.rows if alike else unit_rows(queries, spare_axis=0)
         elif distance == "snr":
             queries = without_row_mean(queries)
             signal = np.einsum("nd,nd->n", queries, queries, dtype=np.float64)
@@ -223,7 +198,7 @@ class Finder:
             on_cpu = self.gallery_size <= 2**18 and self.num_queries * self.gallery_size >= 2**26
             engine = "tensorflow" if on_cpu or tf.config.list_physical_devices("GPU") else "faiss"
         if engine == "tensorflow":
-            return TensorFlowProposals(self._gallery.moved, self._dot)
+            return TensorFlowProposals(self._gallery.rows, self._dot, origin=self._gallery.origin)
         return self._by_faiss
 
     def _by_faiss(self, queries, k):

@@ -29,9 +29,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from metric_learning.checks import check_whole, check_within
+from metric_learning.evaluation.gallery import Gallery
 from metric_learning.evaluation.names import numbered
 from metric_learning.evaluation.relevance import SameId
-from metric_learning.evaluation.search import Finder, Gallery
+from metric_learning.evaluation.search import Finder
 from metric_learning.labels import class_array
 
 NEAREST_SCALE, SCALE = 3, 20  # the neighbor whose distance is the scale of a row

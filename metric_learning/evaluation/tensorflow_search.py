@@ -17,6 +17,7 @@ from metric_learning.cores import usable_cores
 
 _BLOCK_CELLS = 2**25  # query-gallery cells held at once, by all threads: 128 MB
 _GROUP = 16  # columns of which the maximum is taken; 8 to 64 are about as fast
+_ROWS = 4096  # of the gallery that are turned to columns at once
 _LOWEST = -3e38  # the score of columns that only fill the last group
 
 
@@ -27,18 +28,24 @@ class TensorFlowProposals:
         gallery: [m, D] float32.
         dot: by the product, larger is nearer; else by the squared Euclidean distance.
         select: "tensorflow" or "numpy", who finds the largest; None: TensorFlow where there is a GPU.
+        origin: [D] or a number, taken off the rows of the gallery, as it must be off those of the queries.
     """
 
-    def __init__(self, gallery: np.ndarray, dot: bool, select: str | None = None) -> None:
+    def __init__(
+        self, gallery: np.ndarray, dot: bool, select: str | None = None, origin: np.ndarray | np.floating | float = 0.0
+    ) -> None:
         self._size, self._dot = len(gallery), dot
         self._select = select or ("tensorflow" if tf.config.list_physical_devices("GPU") else "numpy")
         dim = gallery.shape[1]
-        columns = np.zeros((dim + 1, -(-self._size // _GROUP) * _GROUP), np.float32)
-        columns[:dim, : self._size] = gallery.T
-        if not dot:  # q.g - |g|^2 / 2 is largest where |q - g|^2 is smallest
-            columns[dim, : self._size] = -np.einsum("nd,nd->n", gallery, gallery) / 2
+        columns = _taken_as_they_are(dim + 1, -(-self._size // _GROUP) * _GROUP)
+        for start in range(0, self._size, _ROWS):
+            part = slice(start, min(start + _ROWS, self._size))
+            rows = gallery[part] - origin
+            columns[:dim, part] = rows.T
+            if not dot:  # q.g - |g|^2 / 2 is largest where |q - g|^2 is smallest
+                columns[dim, part] = -np.einsum("nd,nd->n", rows, rows) / 2
         columns[dim, self._size :] = _LOWEST
-        self._columns = tf.constant(columns)
+        self._columns = tf.raw_ops.Identity(input=columns)  # tf.constant would copy them
 
     def __call__(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The distance of the farthest proposal, [b] float32, and the proposals, [b, k] int64; distances are squared
@@ -68,6 +75,13 @@ class TensorFlowProposals:
         values, places = tf.math.top_k(within, k)
         columns = places // k * maxima.shape[1] + tf.gather(groups, places % k, batch_dims=1)
         return values[:, -1].numpy(), columns.numpy().astype(np.int64)
+
+
+def _taken_as_they_are(rows: int, columns: int) -> np.ndarray:
+    """Zeros that begin at a multiple of 64 bytes, as TensorFlow's tensors do: others are copied to become one."""
+    room = np.zeros(rows * columns + 16, np.float32)
+    first = -room.ctypes.data // room.itemsize % 16
+    return room[first : first + rows * columns].reshape(rows, columns)
 
 
 def _largest(scores: np.ndarray, maxima: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

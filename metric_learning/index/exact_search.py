@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from metric_learning.evaluation.search import Gallery, Neighbors, search
+from metric_learning.evaluation.gallery import Gallery
+from metric_learning.evaluation.search import Neighbors, search
 from metric_learning.index.shard import ShardedRows
 
 _BLOCK = 2**26  # numbers of a gallery that are searched together, 256 MB

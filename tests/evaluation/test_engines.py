@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -108,3 +109,28 @@ def test_of_many_threads_none_meets_or_leaves_tensorfloat():
     with ThreadPoolExecutor(8) as pool:
         assert not any(pool.map(compute, range(500)))
     assert is_enabled()
+
+
+@pytest.mark.parametrize("engine", ["faiss", "tensorflow"])
+def test_a_split_that_is_searched_in_itself_is_held_twice(engine):
+    """Once as its rows are compared and once as the engine takes them, beside what was given."""
+    rows = np.random.default_rng(0).normal(size=(20_000, 256)).astype(np.float32)
+    left_out = SameId(np.arange(len(rows)), np.arange(len(rows)))
+    search(rows[:9], rows[:9], 1, engine=engine)  # what is imported and set up once is not counted
+    tracemalloc.start()
+    try:
+        next(iter(Finder(rows, rows, left_out=left_out, engine=engine).blocks(1, block_size=64)))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 1.5 < most / rows.nbytes < 2.5
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("zeros", [0, 3])
+def test_a_split_searched_in_itself_is_as_one_searched_in_a_copy(name, zeros):
+    rows = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    rows[:zeros] = 0.0
+    in_itself, in_a_copy = (search(rows, gallery, 40, distance=name) for gallery in (rows, rows.copy()))
+    np.testing.assert_array_equal(in_itself.indices, in_a_copy.indices)
+    np.testing.assert_array_equal(in_itself.distances, in_a_copy.distances)
