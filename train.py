@@ -99,10 +99,10 @@ def experiment(cfg, folder, resume):
         if not chief:
             return progress.best_score
 
-        # Judge, once, the best of what was trained.
+        # Judge, once, the best of what was trained; where nothing trains, that was judged above.
         best_step = restore_best(folder, learner)
         save_encoder(folder, encoder, source, cfg.distance, cfg.encoder.get("target"))
-        trained = {name: judge(model, data, name) for name in ("validation", "test")}
+        trained = {name: judge(model, data, name) for name in untrained} if learner.trainable_variables else untrained
 
         # Report.
         scores = scores_of_run(best_step, trained, untrained)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import train
+from metric_learning.evaluation import Judge
 
 CONF = pathlib.Path(__file__).parent.parent / "conf"
 
@@ -50,8 +51,11 @@ def test_a_head_on_a_frozen_backbone_trains_on_features_and_is_saved_whole(pretr
     assert np.abs(embeddings["once"] - embeddings["short"]).max() > 1e-3
 
 
-def test_where_nothing_trains_the_backbone_is_judged_as_it_is(pretrained_run):
+def test_where_nothing_trains_the_backbone_is_judged_as_it_is_and_once(pretrained_run, monkeypatch):
+    judged, judge = [], Judge.__call__
+    monkeypatch.setattr(Judge, "__call__", lambda *given: judged.append(given[-1]) or judge(*given))
     scores = pretrained_run("bare", "encoder.embedding_dim=null")
+    assert judged == ["validation", "test"]
     assert scores["best_step"] == 0 and scores["test/map@r"] == scores["untrained/test/map@r"]
 
 
