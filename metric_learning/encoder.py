@@ -124,7 +124,7 @@ class Encoder:
         *,
         skip_unreadable: bool = False,
         batch_size: int = 1024,
-        memory: float = 1.0,
+        memory: float = 0.5,
         progress: bool = True,
     ) -> np.ndarray:
         """Embeddings of items, decoded and sized as those of the run were.

@@ -20,7 +20,7 @@ _forward_passes: weakref.WeakKeyDictionary[keras.Model, Any] = weakref.WeakKeyDi
 
 
 def embed(
-    encoder: keras.Model, inputs: Rows, batch_size: int = 1024, progress: bool = False, memory: float = 1.0
+    encoder: keras.Model, inputs: Rows, batch_size: int = 1024, progress: bool = False, memory: float = 0.5
 ) -> np.ndarray:
     """Embeddings of all inputs, in inference mode.
 
@@ -33,7 +33,8 @@ def embed(
         batch_size: rows at once, at most; fewer if there are fewer inputs, or if more would not fit into `memory`.
         progress: shows a progress bar on stderr, once it has taken a second.
         memory: GB that a batch may take on its way through the encoder, whose weights come on top. It is reckoned from
-            the sizes of the layers, so that it is the same every time, and on the safe side.
+            the sizes of the layers, so that it is the same every time, and on the safe side. On a CPU TensorFlow's pool
+            grows by doubling and gives nothing back, so that twice as much may stay taken.
 
     Returns:
         [n, D] float32 array, whatever the precision policy of the encoder.

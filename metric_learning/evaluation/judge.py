@@ -68,7 +68,7 @@ class Judge:
     ks: tuple = (1, 2, 4, 8)
     every: int = 100
     batch_size: int = 1024
-    memory: float = 1.0
+    memory: float = 0.5
     distance: str = "cosine"
     metrics: tuple = DEFAULT
     prefixes: tuple = ()

@@ -116,7 +116,7 @@ def test_shows_progress_if_asked(encoder, capsys, monkeypatch):
 
 
 def test_refuses_nothing_to_embed(encoder):
-    with pytest.raises(ValueError, match="got 0 inputs, batch_size=4 and memory=1.0"):
+    with pytest.raises(ValueError, match="got 0 inputs, batch_size=4 and memory=0.5"):
         embed(encoder, np.ones((0, 3), np.float32), 4)
     with pytest.raises(ValueError, match="batch_size=0"):
         embed(encoder, np.ones((2, 3), np.float32), 0)
