@@ -40,6 +40,7 @@ NEITHER = 0.25
 AT_LEAST, NEIGHBORS = 0.6, 200
 FEWEST, MOST, SHARE = 2, 10, 4  # members of a class that are asked: a quarter of them within these bounds
 LISTED = 5
+_NUMBERS = 2**24  # of queries that are copied and made ready at once: 64 MB, and as much again
 
 
 class Suspicion(NamedTuple):
@@ -212,10 +213,11 @@ class _Search:
     def near(self, queries: np.ndarray, k: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields some of the queries [b], and squared distances and rows [b, k] of the other items nearest to them; the
         row is -1 where fewer are left."""
-        if not len(queries):
-            return
-        left_out = SameId(self.items[queries], self.items)
-        finder = Finder(self.rows[queries], self.gallery, distance=self.distance, left_out=left_out)
-        for block, found in finder.blocks(min(k, max(1, len(self.rows) - 1))):
-            distances = found.distances**2 if self.distance == "euclidean" else found.distances
-            yield queries[block], distances, found.indices
+        k = min(k, max(1, len(self.rows) - 1))
+        step = max(1, _NUMBERS // self.rows.shape[1])
+        for some in (queries[start : start + step] for start in range(0, len(queries), step)):
+            left_out = SameId(self.items[some], self.items)
+            finder = Finder(self.rows[some], self.gallery, distance=self.distance, left_out=left_out)
+            for block, found in finder.blocks(k):
+                distances = found.distances**2 if self.distance == "euclidean" else found.distances
+                yield some[block], distances, found.indices

@@ -1,11 +1,12 @@
 """Suspicious labels against loops in float64 over every item and class, and by the swaps that were planted."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from metric_learning.evaluation import search
+from metric_learning.evaluation import search, suspicious
 from metric_learning.evaluation.suspicious import suspicious_labels
 
 
@@ -158,3 +159,21 @@ def test_a_class_of_one_item_is_not_judged_however_often_it_is_listed():
     rows = np.repeat([[1.0, 0.0], [0.9, 0.1]], [4, 2], axis=0) + 1e-2 * np.random.default_rng(0).normal(size=(6, 2))
     labels, ids = [0, 0, 0, 0, 1, 1], [0, 1, 2, 3, 4, 4]  # as query and in the gallery
     assert not {found.row for found in suspicious_labels(rows, labels, ids=ids, at_least=0.0)} & {4, 5}
+
+
+def test_queries_are_made_ready_some_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 50, 3000)
+    rows = (rng.normal(size=(50, 512))[labels] + 0.5 * rng.normal(size=(3000, 512))).astype(np.float32)
+    labels[:20] = labels[20:40]
+    at_once = suspicious_labels(rows, labels, neighbors=20)
+    monkeypatch.setattr(suspicious, "_NUMBERS", 256 * 512)
+    tracemalloc.start()
+    try:
+        found = suspicious_labels(rows, labels, neighbors=20)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == at_once and len(found) > 10
+    # The rows as they are compared, and as an engine takes them; all queries would be two times as much more.
+    assert most / rows.nbytes < 3
