@@ -12,7 +12,8 @@ from metric_learning.evaluation.verification import equal_error
 from metric_learning.labels import are_alike, label_array, rarest_class
 
 PAIRS = 100_000  # of each kind: shares of them have a standard error of .2 % at most
-_BLOCK, _BINS = 20_000, 120
+_NUMBERS = 2**21  # of rows that are compared at once: 8 MB, as TensorFlow's pool on CPUs keeps what it once took
+_BINS = 120
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,7 +119,8 @@ def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) ->
     """[p] float32: the distance of each pair of rows, as `metric_learning.distances` defines it."""
     rows = np.asarray(embeddings, np.float32)
     found = np.empty(len(pairs), np.float32)
-    for start in range(0, len(pairs), _BLOCK):
-        first, second = pairs[start : start + _BLOCK].T
-        found[start : start + _BLOCK] = rowwise(rows[first], rows[second], distance=distance).numpy()
+    step = max(1, _NUMBERS // rows.shape[1])
+    for start in range(0, len(pairs), step):
+        first, second = pairs[start : start + step].T
+        found[start : start + step] = rowwise(rows[first], rows[second], distance=distance).numpy()
     return found

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from metric_learning.distances import DISTANCES, pairwise
+from metric_learning.distances import DISTANCES, pairwise, rowwise
+from metric_learning.report import pairs as module
 from metric_learning.report.pairs import PairDistances, paired_distances, pairs_of_encoders, sample_pairs
 
 
@@ -92,3 +93,15 @@ def test_the_pairs_of_both_encoders_are_the_same_and_none_of_an_item_with_itself
     assert len(trained.near) == 2 * 3 * 4 and trained.near.min() == 1.0 and len(trained.far) > 0
     np.testing.assert_array_equal(found["Untrained"].near, 3 * trained.near)
     np.testing.assert_array_equal(found["Untrained"].far, 3 * trained.far)
+
+
+def test_wide_rows_are_compared_a_few_at_a_time(monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        module, "rowwise", lambda a, b, distance: taken.append(a.nbytes) or rowwise(a, b, distance=distance)
+    )
+    rows = np.random.default_rng(0).normal(size=(40, 1280)).astype(np.float32)
+    pairs = np.random.default_rng(1).integers(0, 40, (5000, 2))
+    found = paired_distances(rows, pairs, "cosine")
+    assert len(taken) > 1 and max(taken) < 10e6
+    np.testing.assert_array_equal(found, rowwise(rows[pairs[:, 0]], rows[pairs[:, 1]], distance="cosine"))
