@@ -16,6 +16,8 @@ import numpy as np
 from metric_learning.data.token_ids import TokenIds
 from metric_learning.whole_files import write_json
 
+_MOST_CHARACTERS = 2**16  # that are remembered; people may send a server all of Unicode
+
 
 class WordCharacters(dict):
     """For `str.translate`: letters, digits and their marks stay, the rest parts words.
@@ -27,14 +29,16 @@ class WordCharacters(dict):
         char = chr(code)
         category = unicodedata.category(char)
         if category == "Cf" or 0xFE00 <= code <= 0xFE0F:
-            self[code] = ""  # joiners, soft hyphens and variation selectors part nothing
+            becomes = ""  # joiners, soft hyphens and variation selectors part nothing
         elif category[0] in "LMN":
-            self[code] = char
+            becomes = char
         elif category[0] == "S":
-            self[code] = f" {char} "  # a symbol, such as an emoji, is a word by itself
+            becomes = f" {char} "  # a symbol, such as an emoji, is a word by itself
         else:
-            self[code] = " "
-        return self[code]
+            becomes = " "
+        if len(self) < _MOST_CHARACTERS:
+            self[code] = becomes
+        return becomes
 
 
 _WORD_CHARACTERS = WordCharacters()

@@ -8,7 +8,7 @@ import pytest
 from metric_learning.data import raw_items
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.raw_items import tokens_of
-from metric_learning.data.text import Vocabulary, pieces, words
+from metric_learning.data.text import Vocabulary, WordCharacters, pieces, words
 
 
 def known(vocabulary, row):
@@ -94,6 +94,12 @@ def test_unknown_tokens_are_hashed_into_their_own_ids():
     assert ids[0] == 1001
     assert ids[1] == ids[3] != ids[2]
     assert ((ids[1:] >= 1) & (ids[1:] <= 1000)).all()
+
+
+def test_of_all_characters_not_all_are_remembered():
+    characters = WordCharacters()
+    assert "".join(map(chr, range(sys.maxunicode + 1))).translate(characters).count("ä") == 1
+    assert len(characters) <= 2**16
 
 
 def test_without_buckets_unknown_tokens_are_left_out():
