@@ -153,7 +153,6 @@ class Finder:
             # metric_learning.distances.
             self._scale[:] = np.divide(1.0, signal, out=np.zeros_like(signal), where=signal > 0)
         self._queries, self._gallery = queries, gallery
-
         self._left_out, self._engine = left_out, engine
         self.fewest = self.gallery_size - (0 if left_out is None else int(left_out.counts.max(initial=0)))
 
@@ -211,7 +210,8 @@ class Finder:
         keys = self._sorted_keys(rows, proposed)[:, :k]
         if proposed.shape[1] < self.gallery_size:
             unsure = np.flatnonzero(unpacked((keys[:, -1] >> np.uint64(32)).astype(np.uint32)) >= bounds)
-            step = max(1, _BLOCK_CELLS // self.gallery_size)
+            cells = _PART_CELLS if faiss.omp_get_max_threads() == 1 else _BLOCK_CELLS  # of one core, or of all together
+            step = max(1, cells // self.gallery_size)
             for chunk in (unsure[i : i + step] for i in range(0, len(unsure), step)):
                 everything = np.tile(np.arange(self.gallery_size), (len(chunk), 1))
                 keys[chunk] = self._sorted_keys(rows[chunk], everything, k)

@@ -1,5 +1,6 @@
 """The engines of the search give the same, to the last digit, also of duplicates and in galleries of any size."""
 
+import importlib
 import threading
 import time
 import tracemalloc
@@ -12,6 +13,8 @@ import tensorflow as tf
 from metric_learning.evaluation.relevance import SameId
 from metric_learning.evaluation.search import DISTANCES, Finder, search
 from metric_learning.evaluation.tensorflow_search import TensorFlowProposals, full_float32
+
+search_module = importlib.import_module("metric_learning.evaluation.search")  # the package has a function of that name
 
 
 @pytest.mark.parametrize("name", DISTANCES)
@@ -134,3 +137,18 @@ def test_a_split_searched_in_itself_is_as_one_searched_in_a_copy(name, zeros):
     in_itself, in_a_copy = (search(rows, gallery, 40, distance=name) for gallery in (rows, rows.copy()))
     np.testing.assert_array_equal(in_itself.indices, in_a_copy.indices)
     np.testing.assert_array_equal(in_itself.distances, in_a_copy.distances)
+
+
+def test_a_core_looks_again_at_a_few_rows_at_once(monkeypatch):
+    """Of many queries whose neighbors are all equally near, each of which is compared with the whole gallery."""
+    monkeypatch.setattr(search_module, "usable_cores", lambda: 2)
+    sizes, sorted_keys = [], search_module.Finder._sorted_keys
+
+    def seen(finder, rows, candidates, k=None):
+        sizes.append(0 if k is None else candidates.size)
+        return sorted_keys(finder, rows, candidates, k)
+
+    monkeypatch.setattr(search_module.Finder, "_sorted_keys", seen)
+    found = search(np.ones((2000, 2)), np.ones((4096, 2)), 3, engine="faiss")
+    assert (found.indices == [0, 1, 2]).all()
+    assert sum(sizes) == 2000 * 4096 and max(sizes) <= 2**18
