@@ -19,12 +19,13 @@ from metric_learning.data.column_ids import ColumnIds
 from metric_learning.data.labeled_pairs import labeled_pairs
 from metric_learning.data.raw_items import called, cells_of, features_of, ids_of, images_of, sequence_of, tokens_of
 from metric_learning.data.unreadable import refuse_or_warn
-from metric_learning.distances import check_distance, pairwise, rowwise
+from metric_learning.distances import check_distance, pairwise
 from metric_learning.encoder_files import ABOUT, MODEL, read_about, read_json, sha256
 from metric_learning.encoders.saved import load_safely
 from metric_learning.evaluation.calibration import Calibration, calibrate, chosen_on, summary
 from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.nearest import Nearest, nearest_of_all, nearest_of_pairs
+from metric_learning.evaluation.rows import paired_distances
 from metric_learning.index import Index, fill
 from metric_learning.whole_files import write_json
 
@@ -246,8 +247,8 @@ class Encoder:
         given = labeled_pairs(pairs)
         distances: Any = given.distances
         if given.units is not None:
-            first, second = self._rows(given.items)[given.units.T]
-            distances = rowwise(first, second, distance=self.distance).numpy()
+            rows = self._rows(given.items)
+            distances = paired_distances(rows, rows, given.units.T, self.distance)
         return nearest_of_pairs(distances, given.same, given.units)
 
     def index(

@@ -7,12 +7,12 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
 from metric_learning.checks import check_not_negative, check_whole, check_within
-from metric_learning.distances import check_from_zero, rowwise
+from metric_learning.distances import check_from_zero
 from metric_learning.evaluation.relevance import LeftOut
+from metric_learning.evaluation.rows import paired_distances
 from metric_learning.evaluation.search import Finder, Neighbors, search
 
 K1, K2, WEIGHT, DEPTH = 20, 6, 0.3, 100  # of the paper, but for the depth
-_PAIRS = 2**17  # that are compared at once
 _CELLS = 2**22
 
 
@@ -213,10 +213,7 @@ def _descriptions(rows, distance, k1, k2) -> csr_matrix:
     sizes = np.array([len(each) for each in members])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     anchors, columns = np.repeat(own, sizes), np.concatenate(members)
-    distances = np.empty(len(columns))
-    for start in range(0, len(columns), _PAIRS):
-        part = slice(start, start + _PAIRS)
-        distances[part] = rowwise(rows[anchors[part]], rows[columns[part]], distance=distance).numpy()
+    distances = paired_distances(rows, rows, (anchors, columns), distance).astype(np.float64)
     distances -= np.minimum.reduceat(distances, starts[:-1])[anchors]  # changes no share, and keeps exp in range
     weights = np.exp(-distances)
     weights /= np.add.reduceat(weights, starts[:-1])[anchors]

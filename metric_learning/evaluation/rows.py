@@ -3,6 +3,10 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from metric_learning.distances import rowwise
+
+_NUMBERS = 2**21  # of rows that are compared at once: 8 MB, as TensorFlow's pool on CPUs keeps what it once took
+
 
 def checked_rows(name: str, rows: ArrayLike) -> np.ndarray:
     rows = np.asarray(rows)
@@ -25,6 +29,18 @@ def overflowing(rows: np.ndarray) -> np.ndarray:
 
 def squared_lengths(rows: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", rows, rows)
+
+
+def paired_distances(queries: ArrayLike, rows: ArrayLike, pairs: ArrayLike, distance: str) -> np.ndarray:
+    """float32 [p], how far row pairs[0, i] of the queries is from row pairs[1, i] of the rows; see `rowwise`."""
+    queries, rows = np.asarray(queries), np.asarray(rows)
+    first, second = np.asarray(pairs)
+    found = np.empty(len(first), np.float32)
+    step = max(1, _NUMBERS // rows.shape[1])
+    for start in range(0, len(found), step):
+        part = slice(start, start + step)
+        found[part] = rowwise(queries[first[part]], rows[second[part]], distance=distance).numpy()
+    return found
 
 
 def unit_rows(rows: np.ndarray, spare_axis: int) -> np.ndarray:

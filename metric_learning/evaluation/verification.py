@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from metric_learning.distances import pairwise
 from metric_learning.evaluation.intervals import around
 from metric_learning.evaluation.relevance import Relevance
+from metric_learning.evaluation.rows import paired_distances
 
 FARS = (1e-1, 1e-2, 1e-3)
 _MOST_PAIRS = 2**25  # up to so many, all are judged
@@ -176,27 +177,9 @@ def _drawn_pairs(queries, gallery, relevance, distance):
     )
     query, row = np.concatenate([*firsts, first[unlike]]), np.concatenate([*seconds, second[unlike]])
     alike = np.arange(len(query)) < held
-    distances = np.empty(len(query), np.float32)
-    for start in range(0, len(query), 2**17):
-        part = slice(start, start + 2**17)
-        distances[part] = _row_by_row(queries[query[part]], gallery[row[part]], distance)
+    distances = paired_distances(queries, gallery, (query, row), distance)
     of_queries, of_gallery = relevance.units
     return distances, alike, np.stack([of_queries[query], of_gallery[row]])
-
-
-def _row_by_row(queries, rows, distance):
-    queries, rows = queries.astype(np.float32), rows.astype(np.float32)
-    dots = np.einsum("nd,nd->n", queries, rows)
-    if distance == "dot":
-        return -dots
-    if distance == "cosine":
-        lengths = np.linalg.norm(queries, axis=1) * np.linalg.norm(rows, axis=1)
-        return 1 - np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0)
-    if distance == "snr":
-        signal = queries.var(axis=1)
-        return np.divide((queries - rows).var(axis=1), signal, out=np.zeros_like(signal), where=signal > 0)
-    squared = np.square(queries - rows).sum(axis=1)
-    return np.sqrt(squared) if distance == "euclidean" else squared
 
 
 def _resamples(distances, alike, ends, edges, units):

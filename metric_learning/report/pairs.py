@@ -6,13 +6,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from metric_learning.distances import rowwise
 from metric_learning.evaluation.names import numbered
+from metric_learning.evaluation.rows import paired_distances
 from metric_learning.evaluation.verification import equal_error
 from metric_learning.labels import are_alike, label_array, rarest_class
 
 PAIRS = 100_000  # of each kind: shares of them have a standard error of .2 % at most
-_NUMBERS = 2**21  # of rows that are compared at once: 8 MB, as TensorFlow's pool on CPUs keeps what it once took
 _BINS = 120
 
 
@@ -86,7 +85,7 @@ def pairs_of_encoders(
     if untrained_embeddings is not None:
         encoders = {"Untrained": untrained_embeddings} | encoders
     return {
-        name: PairDistances(paired_distances(rows, positives, distance), paired_distances(rows, negatives, distance))
+        name: PairDistances(*(paired_distances(rows, rows, pairs.T, distance) for pairs in (positives, negatives)))
         for name, rows in encoders.items()
     }
 
@@ -113,14 +112,3 @@ def _drawn(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     places = np.searchsorted(counts, numbers, side="right")
     pairs = np.stack([places, last[places] - (counts[places] - numbers)], axis=1)
     return rng.permuted(pairs, axis=1)  # a distance may depend on which is the first
-
-
-def paired_distances(embeddings: ArrayLike, pairs: np.ndarray, distance: str) -> np.ndarray:
-    """[p] float32: the distance of each pair of rows, as `metric_learning.distances` defines it."""
-    rows = np.asarray(embeddings, np.float32)
-    found = np.empty(len(pairs), np.float32)
-    step = max(1, _NUMBERS // rows.shape[1])
-    for start in range(0, len(pairs), step):
-        first, second = pairs[start : start + step].T
-        found[start : start + step] = rowwise(rows[first], rows[second], distance=distance).numpy()
-    return found

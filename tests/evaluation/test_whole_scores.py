@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from metric_learning.distances import DISTANCES, pairwise
 from metric_learning.evaluation import evaluate, verification
 from metric_learning.evaluation.clustering import clustering, clustering_scores
 from metric_learning.evaluation.geometry import geometry
@@ -117,15 +116,6 @@ def test_pairs_are_those_that_a_search_may_find(clusters, drawn, monkeypatch):
     expected = verification.roc_auc(positive, negative)
     assert 0.6 < expected < 0.95
     assert found["roc_auc"][0] == pytest.approx(expected, abs=0.01 if drawn else 1e-6)
-
-
-@pytest.mark.parametrize("distance", DISTANCES)
-def test_drawn_pairs_have_the_distances_of_training(clusters, distance):
-    rows, _ = clusters
-    rows[3] = 0.0
-    table = np.asarray(pairwise(rows, rows[::-1], distance=distance))
-    found = verification._row_by_row(rows, rows[::-1], distance)
-    np.testing.assert_allclose(found, np.diagonal(table), rtol=1e-4, atol=1e-5)
 
 
 def test_geometry_equals_loops(clusters):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from metric_learning.distances import DISTANCES, pairwise, rowwise
-from metric_learning.report import pairs as module
-from metric_learning.report.pairs import PairDistances, paired_distances, pairs_of_encoders, sample_pairs
+from metric_learning.distances import DISTANCES, FROM_ZERO, pairwise, rowwise
+from metric_learning.evaluation import rows as module
+from metric_learning.evaluation.rows import paired_distances
+from metric_learning.report.pairs import PairDistances, pairs_of_encoders, sample_pairs
 
 
 def test_pairs_are_valid_unique_and_complete_when_few():
@@ -62,9 +63,15 @@ def test_paired_distances_are_those_of_training(name):
     rows[2], rows[4] = 0.0, 3.0
     pairs = np.array([(i, j) for i in range(9) for j in range(9) if i != j])
     expected = np.asarray(pairwise(rows, distance=name))[tuple(pairs.T)]
-    np.testing.assert_allclose(paired_distances(rows, pairs, name), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(paired_distances(rows, rows, pairs.T, name), expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="got 'l2'"):
-        paired_distances(rows, pairs, "l2")
+        paired_distances(rows, rows, pairs.T, "l2")
+
+
+@pytest.mark.parametrize("name", FROM_ZERO)
+def test_equal_rows_of_a_pair_are_at_0_as_in_training(name):
+    rows = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    np.testing.assert_array_equal(paired_distances(rows, rows.copy(), [range(50), range(50)], name), 0.0)
 
 
 def test_equal_error_and_overlap_by_hand():
@@ -102,6 +109,6 @@ def test_wide_rows_are_compared_a_few_at_a_time(monkeypatch):
     )
     rows = np.random.default_rng(0).normal(size=(40, 1280)).astype(np.float32)
     pairs = np.random.default_rng(1).integers(0, 40, (5000, 2))
-    found = paired_distances(rows, pairs, "cosine")
+    found = paired_distances(rows, rows, pairs.T, "cosine")
     assert len(taken) > 1 and max(taken) < 10e6
     np.testing.assert_array_equal(found, rowwise(rows[pairs[:, 0]], rows[pairs[:, 1]], distance="cosine"))
