@@ -53,12 +53,12 @@ def equal_error(positive: ArrayLike, negative: ArrayLike) -> tuple[float, float]
         (0.3, 0.3333333333333333)
     """
     near, far = _both(positive, negative)
-    # FAR - FRR grows with the threshold. It turns between two positives, or outside of them, and there at a negative.
+    # FAR - FRR grows with the threshold. It turns between two positives, or before them, and there at a negative.
     thresholds = np.unique(near)
     passed = _rates(near, far, thresholds)
     place = int(np.searchsorted(passed[0] + passed[1], 1.0))
     start = 0 if place == 0 else np.searchsorted(far, thresholds[place - 1])
-    stop = len(far) if place == len(thresholds) else np.searchsorted(far, thresholds[place], side="right")
+    stop = np.searchsorted(far, thresholds[place], side="right")
     thresholds = np.unique(np.concatenate([thresholds, far[start:stop]]))
     fars, tars = _rates(near, far, thresholds)
     place = int(np.abs(fars - (1 - tars)).argmin())
