@@ -143,6 +143,18 @@ def test_no_metric_depends_on_what_is_kept_or_wanted_besides(name):
         assert 0 in values and set(values.tolist()) <= {0, 1, 1 / 2, 1 / 3, 1 / 4}
 
 
+def test_mrr_is_cut_at_the_largest_r_or_k():
+    """Of class 0 with three others of its own, and so of all queries, the first three ranks count."""
+    rows, labels = np.array([[0.0], [-1], [2], [4], [5], [6]]), np.array([0, 1, 1, 0, 0, 0])
+    options = {"metrics": ["mrr"], "distance": "euclidean"}
+    found = evaluate(rows, labels, ks=(1,), **options).per_query["mrr"]
+    np.testing.assert_array_equal(found[:3], [1 / 3, 1 / 2, 1 / 3])
+    np.testing.assert_array_equal(evaluate(rows, labels, ks=(1,), block_size=1, **options).per_query["mrr"], found)
+    kept = np.arange(6) < 5  # two others
+    np.testing.assert_array_equal(evaluate(rows[kept], labels[kept], ks=(1,), **options).per_query["mrr"][0], 0)
+    np.testing.assert_array_equal(evaluate(rows[kept], labels[kept], ks=(3,), **options).per_query["mrr"][0], 1 / 3)
+
+
 def test_names_are_checked():
     assert choose(NAMES, (1, 2)).whole == ("clustering", "verification", "geometry", "macro")
     assert list(choose(["recall@k", "recall@2", "ndcg@3"], (1, 2)).at_k) == [("recall", 1), ("recall", 2), ("ndcg", 3)]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from metric_learning.evaluation import evaluate
-from metric_learning.evaluation.intervals import intervals
+from metric_learning.evaluation.intervals import around, intervals
 from metric_learning.evaluation.relevance import Relevance
 from metric_learning.evaluation.verification import verification
 
@@ -43,17 +43,18 @@ def test_equals_resampling_by_hand(planted, over, macro):
         assert found[name] == pytest.approx((low, high), abs=0.2 * (high - low)), name
 
 
-def test_holds_for_new_classes_in_about_95_of_100():
-    """Scores of 40 classes drawn from a population whose mean is .6."""
+@pytest.mark.parametrize("count", [4, 40])
+def test_holds_for_new_classes_in_about_95_of_100(count):
+    """Scores of classes drawn from a population whose mean is .6."""
     rng = np.random.default_rng(2)
-    hold = 0
+    hold, classes = 0, np.repeat(np.arange(count), 10)
     for trial in range(200):
-        chance = np.repeat(rng.beta(3, 2, size=40), 10)
-        hits = (rng.uniform(size=400) < chance).astype(float)
-        low, high = intervals({"hit": hits}, np.repeat(np.arange(40), 10), seed=trial)["hit"]
+        chance = rng.beta(3, 2, size=count)[classes]
+        hits = (rng.uniform(size=len(classes)) < chance).astype(float)
+        low, high = intervals({"hit": hits}, classes, seed=trial)["hit"]
         hold += low <= 0.6 <= high
     assert 180 <= hold <= 198
-    narrow = intervals({"hit": hits}, np.repeat(np.arange(40), 10), over="queries")["hit"]
+    narrow = intervals({"hit": hits}, classes, over="queries")["hit"]
     assert narrow[1] - narrow[0] < 0.8 * (high - low)
 
 
@@ -91,6 +92,16 @@ def test_no_interval_leaves_the_range_of_its_score():
         least, most = ranges.get(name.rpartition("/")[2], (0, 1))
         assert least <= low <= found.scores[name] <= high <= most or name.endswith("best_threshold"), name
     assert found.intervals()["clustering/nmi"][1] == 1.0 > found.scores["clustering/nmi"]
+    by_chance = evaluate(rng.normal(size=(24, 4)), labels, metrics=["recall@k", "clustering"])
+    for name in ("clustering/ari", "clustering/ami"):  # which may be negative
+        assert by_chance.intervals()[name][0] <= by_chance.scores[name] < 0, name
+
+
+def test_what_drawing_again_shifts_is_moved_to_the_score():
+    draws = np.linspace(0.2, 0.4, 101)
+    low, high = around(draws, 0.7, 10_000)
+    assert (low, high) == pytest.approx((0.605, 0.795), abs=1e-3)
+    assert around(draws, 0.95, 10_000, 0.0, 1.0)[1] == 1.0
 
 
 def several_labels(seed=0, rows=60, classes=5):
@@ -126,6 +137,8 @@ def test_of_several_labels_nothing_is_by_combination():
     rows, labels = several_labels()
     with pytest.raises(ValueError, match=r"metrics=\[clustering\] needs one label a row"):
         evaluate(rows, labels, metrics=["recall@k", "clustering"])
+    with pytest.raises(ValueError, match="known_labels need one label a row; got several"):
+        evaluate(rows, labels, known_labels=[0, 1])
     scores = evaluate(rows, labels, metrics=["recall@k", "geometry"]).scores
     assert "geometry/alignment" not in scores and scores["geometry/uniformity"] < 0
 

@@ -78,6 +78,14 @@ def test_classes_are_those_of_the_labels():
     assert sets[0] == sets[2] == gallery[2] != sets[1] == gallery[0] != gallery[1]
 
 
+def test_of_several_labels_items_are_drawn_again_each_once_on_both_sides():
+    several = np.array([[1, 1], [0, 1], [1, 0]])
+    queries, gallery = Relevance(several, several, (3, 3), ids=[5, 6, 5], gallery_ids=[6, 5, 7]).units
+    assert queries[0] == queries[2] == gallery[1] and queries[1] == gallery[0]
+    assert len({*queries.tolist(), *gallery.tolist()}) == 3
+    assert len(np.unique(np.concatenate(Relevance(several, several, (3, 3)).units))) == 6
+
+
 def test_the_same_person_by_the_same_camera_is_no_answer():
     """Of person 7 by camera 1: another picture by it at .1, a stranger by it at .2, the person by camera 2 at .3."""
     seen = {"gallery_embeddings": [[0.1], [0.2], [0.3]], "gallery_labels": [7, 8, 7], "gallery_groups": [1, 1, 2]}

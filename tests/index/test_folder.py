@@ -25,8 +25,10 @@ def test_of_two_writers_the_second_is_told_and_loses_nothing_of_the_first(rows, 
     first.add(rows[:1] + 1, ["first"])
     first.save(tmp_path)
     second.add(rows[:1] + 2, ["second"])
+    files = set(tmp_path.iterdir())
     with pytest.raises(ValueError, match=f"somebody else has written the index in {tmp_path} since .*; load it again"):
         second.save(tmp_path)
+    assert set(tmp_path.iterdir()) == files
     with pytest.raises(ValueError, match=f"there is another index in {tmp_path}; load it and add .* replace=True"):
         filled(rows).save(tmp_path)
     first.threshold = 0.5
@@ -50,6 +52,9 @@ def test_one_process_at_a_time_saves(rows, tmp_path):
         index.save(tmp_path)
         assert (tmp_path / FILLING).exists()
     assert len(list(tmp_path.iterdir())) == 5  # index.json and two files of either shard
+    with pytest.raises(KeyboardInterrupt), claimed(tmp_path / "new", FILLING):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_index_that_is_saved_while_it_is_loaded_is_loaded_again(rows, tmp_path, monkeypatch):
