@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +26,7 @@ from metric_learning.evaluation.embed import embed
 from metric_learning.evaluation.nearest import Nearest, nearest_of_all, nearest_of_pairs
 from metric_learning.evaluation.rows import paired_distances
 from metric_learning.index import Index, fill
+from metric_learning.versions import versions
 from metric_learning.whole_files import write_json
 
 VOCABULARY, COLUMNS = "vocabulary.json", "columns.json"
@@ -58,11 +58,9 @@ def load(folder: str | Path, trusted: Sequence[str] = ()) -> Encoder:
     hashed = sha256(folder / MODEL)
     if about.get("sha256") not in (None, hashed):
         raise ValueError(f"{folder / MODEL} is not the one that {ABOUT} was written for; both must be of one run")
-    other = [
-        f"{name} {version}, here {importlib.metadata.version(name)}"
-        for name, version in about.get("packages", {}).items()
-        if version != importlib.metadata.version(name)
-    ]
+    made_with = about.get("packages", {})
+    here = versions(made_with)
+    other = [f"{name} {made_with[name]}, here {here[name]}" for name in here if here[name] != made_with[name]]
     if other:
         warnings.warn(f"{folder} was made with {', '.join(other)}", stacklevel=2)
     model = load_safely("encoder", folder / MODEL)

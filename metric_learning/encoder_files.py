@@ -1,7 +1,6 @@
 """What lies beside a saved encoder, and says how to feed it."""
 
 import hashlib
-import importlib.metadata
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from metric_learning.versions import versions
 from metric_learning.whole_files import in_one_move, write_json
 
 if TYPE_CHECKING:  # and not when it runs: scripts read such files before they need Keras
@@ -68,7 +68,7 @@ def describe_encoder(
         "distance": distance,
         "data": source.name,
         "target": target,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": versions(PACKAGES),
         "sha256": sha256(Path(folder) / MODEL),
         "contents": contents,
     }

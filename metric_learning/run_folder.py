@@ -1,7 +1,6 @@
 """The folder of a run: a new one, one that is kept from others, and the circumstances that are noted in it."""
 
 import contextlib
-import importlib.metadata
 import os
 import pathlib
 import platform
@@ -9,6 +8,8 @@ import subprocess
 import sys
 import types
 from typing import Any
+
+from metric_learning.versions import versions
 
 fcntl: types.ModuleType | None
 try:
@@ -95,7 +96,7 @@ def environment(**facts: Any) -> dict[str, Any]:
         "command": " ".join(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": versions(PACKAGES),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
         **facts,

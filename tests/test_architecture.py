@@ -22,6 +22,7 @@ FLOOR_1 = {
         "steps",
         "tuples",
         "types",
+        "versions",
         "whole_files",
         "xla",
     )
@@ -52,6 +53,7 @@ MAY_IMPORT = {
     "metric_learning.steps": FLOOR_1,
     "metric_learning.tuples": FLOOR_1,
     "metric_learning.types": set(),
+    "metric_learning.versions": set(),
     "metric_learning.whole_files": set(),
     "metric_learning.xla": FLOOR_1,
     "metric_learning.losses": FLOOR_1,
@@ -62,7 +64,7 @@ MAY_IMPORT = {
     "metric_learning.frozen_features": FLOOR_1
     | {"metric_learning.data", "metric_learning.encoders", "metric_learning.evaluation"},
     "metric_learning.run_configuration": {"metric_learning.run_folder", "metric_learning.settings"},
-    "metric_learning.run_folder": set(),
+    "metric_learning.run_folder": {"metric_learning.versions"},
     "metric_learning.settings": set(),
     "metric_learning.optimizers": set(),
     "metric_learning.training": FLOOR_1

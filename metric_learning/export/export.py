@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import importlib.util
 import io
 import os
@@ -26,6 +25,7 @@ from metric_learning.export.check import TOLERANCE, largest_difference
 from metric_learning.export.folder import ABOUT_EXPORT, check_free, folder_in_one_move
 from metric_learning.export.inputs import prepared, takes_texts
 from metric_learning.export.preprocess import write_preprocess
+from metric_learning.versions import versions
 from metric_learning.whole_files import write_json, write_whole
 
 FORMATS: dict[str, ModuleType] = {
@@ -133,7 +133,7 @@ def describe(encoder: Encoder, to: str) -> dict[str, Any]:
         "embedding_dim": encoder.embedding_dim,
         "distance": encoder.distance,
         "encoder": encoder.fingerprint,
-        "packages": {name: importlib.metadata.version(name) for name in names},
+        "packages": versions(names),
     }
     if to in BARE:
         _, spec = prepared(encoder)
