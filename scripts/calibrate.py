@@ -41,6 +41,9 @@ def main(arguments):
     for name, value in target.items():
         if name != "best_f1" and not 0.0 < value < 1.0:
             raise ValueError(f"{name} must be between 0 and 1; got {value}")
+    for name in ("pairs", "families"):
+        if settings[name] is not None and not pathlib.Path(settings[name]).is_file():
+            raise ValueError(f"{name} must be a table, such as a .csv file; there is none at {settings[name]}")
 
     metric_learning.import_tensorflow()
     from metric_learning.data.labeled_pairs import read_pairs

@@ -50,6 +50,8 @@ def main(arguments):
             "expected run=FOLDER index=FOLDER, and gallery=... to fill the index or query=... to search it; or "
             "index=FOLDER remove=ID"
         )
+    if settings.expand < 0:
+        raise ValueError(f"expand must be at least 0; got {settings.expand}")
 
     metric_learning.import_tensorflow()
     from metric_learning.index import second_look
