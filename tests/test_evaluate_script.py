@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -162,6 +163,10 @@ def test_a_split_of_a_run_is_judged_alone_and_what_differs_is_written_too(config
         assert scores["queries"] == size and scores["recall@1"] == again.get(f"{split}/recall@1", scores["recall@1"])
     moved = script("evaluate", f"run={folder}", "split=test", "data.rot=x")
     assert moved.returncode == 2 and "rot" in moved.stderr
+    assert "changed" not in done.stderr
+    (shutil.copytree(images, tmp_path / "fewer") / "class3" / "5.png").unlink()
+    fewer = script("evaluate", f"run={folder}", "split=test", f"data.root={tmp_path / 'fewer'}")
+    assert fewer.returncode == 0 and f"warning: the data have changed since {folder} began: " in fewer.stderr
 
 
 @pytest.mark.parametrize(
