@@ -49,14 +49,6 @@ def slow_rates(rows, labels, threshold, searched=None, searched_labels=None):
     return rates | {"frr": 1 - rates["recall"]}
 
 
-@pytest.fixture
-def clusters():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(12), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 2])
-    rows = (rng.normal(size=(12, 3))[labels] + 0.4 * rng.normal(size=(len(labels), 3))).astype(np.float32)
-    return rows, labels
-
-
 @pytest.mark.parametrize("threshold", [0.4, 0.8, 1.5])
 def test_rates_are_those_of_slow_loops(clusters, threshold):
     rows, labels = clusters

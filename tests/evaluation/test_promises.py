@@ -10,14 +10,6 @@ from metric_learning.evaluation.nearest import Nearest
 from metric_learning.evaluation.promises import Sureness, Units, bound, share_of, sureness
 
 
-@pytest.fixture
-def clusters():
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(12), [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 2])
-    rows = (rng.normal(size=(12, 3))[labels] + 0.4 * rng.normal(size=(len(labels), 3))).astype(np.float32)
-    return rows, labels
-
-
 def slow_variance(parts, units):
     """Of a sum: over all pairs of decisions, as often as they share a unit."""
     found = 0.0

@@ -9,18 +9,6 @@ import pytest
 from metric_learning.index import Index, approximate_search
 
 
-@pytest.fixture
-def rows():
-    return np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
-
-
-def filled(rows, distance="cosine", shards=1, **options):
-    index = Index(rows.shape[1], distance, **options)
-    for part in np.array_split(np.arange(len(rows)), shards):
-        index.add(rows[part], part)
-    return index
-
-
 @pytest.mark.parametrize(
     ("kind", "distance"),
     [
@@ -30,7 +18,7 @@ def filled(rows, distance="cosine", shards=1, **options):
         pytest.param("pq", "dot", marks=pytest.mark.slow),
     ],
 )
-def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path, monkeypatch):
+def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path, monkeypatch, filled):
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(40, 32))[rng.integers(40, size=2000)] + 0.3 * rng.normal(size=(2000, 32))).astype(
         np.float32
@@ -50,7 +38,7 @@ def test_an_approximate_index_says_how_much_it_finds(kind, distance, tmp_path, m
     np.testing.assert_array_equal(again.search_rows(rows[:50], 10).indices, found.indices[:50])
 
 
-def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
+def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path, filled):
     index = filled(rows, "euclidean", shards=3, kind="sq8")
     index.save(tmp_path)  # with its recall, though nobody has searched yet
     assert json.loads((tmp_path / "index.json").read_text())["recall"] > 0.9
@@ -64,7 +52,7 @@ def test_an_approximate_index_follows_what_is_added_and_removed(rows, tmp_path):
 
 
 @pytest.mark.parametrize("distance", ["cosine", "dot"])
-def test_an_approximate_index_knows_its_distance_of_rows_of_any_length(distance):
+def test_an_approximate_index_knows_its_distance_of_rows_of_any_length(distance, filled):
     rng = np.random.default_rng(0)
     rows = (rng.normal(size=(1000, 16)) * rng.uniform(0.05, 20.0, size=(1000, 1))).astype(np.float32)
     index = filled(rows, distance, kind="sq8")
@@ -72,7 +60,7 @@ def test_an_approximate_index_knows_its_distance_of_rows_of_any_length(distance)
     assert np.mean(found.indices == exact.indices) > 0.9 and index.recall > 0.9
 
 
-def test_an_approximate_index_is_whole_in_every_folder(rows, tmp_path):
+def test_an_approximate_index_is_whole_in_every_folder(rows, tmp_path, filled):
     filled(rows, "euclidean", kind="sq8").save(tmp_path / "first")
     Index.load(tmp_path / "first").save(tmp_path / "second")
     shutil.rmtree(tmp_path / "first")
@@ -80,7 +68,7 @@ def test_an_approximate_index_is_whole_in_every_folder(rows, tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, None])
-def test_what_was_learned_is_built_again_where_its_file_is_not_whole(rows, tmp_path, keep):
+def test_what_was_learned_is_built_again_where_its_file_is_not_whole(rows, tmp_path, keep, filled):
     filled(rows, kind="ivf").save(tmp_path)
     (path,) = tmp_path.glob("learned-*")
     if keep is None:
@@ -95,7 +83,7 @@ def test_what_was_learned_is_built_again_where_its_file_is_not_whole(rows, tmp_p
 
 
 @pytest.mark.parametrize(("kind", "distance"), [("ivf", "cosine"), ("IVF5,Flat", "euclidean")])
-def test_more_than_the_lists_hold_is_found_exactly(rows, kind, distance):
+def test_more_than_the_lists_hold_is_found_exactly(rows, kind, distance, filled):
     index = filled(rows, distance, kind=kind)
     found = index.search_rows(rows[:20] + 0.1, 150)
     expected = filled(rows, distance).search_rows(rows[:20] + 0.1, 150)
@@ -103,14 +91,14 @@ def test_more_than_the_lists_hold_is_found_exactly(rows, kind, distance):
     np.testing.assert_array_equal(found.distances, expected.distances)
 
 
-def test_no_row_is_found_twice_where_lists_propose_fewer_than_they_are_asked_for(rows):
+def test_no_row_is_found_twice_where_lists_propose_fewer_than_they_are_asked_for(rows, filled):
     """About 40 of 72, and enough for 10."""
     index = filled(rows, "euclidean", kind="ivf")
     for found in index.search_rows(rows, 10).indices.tolist():
         assert len(set(found)) == 10
 
 
-def test_recall_is_that_of_queries_that_are_not_in_the_index():
+def test_recall_is_that_of_queries_that_are_not_in_the_index(filled):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(4000, 16)).astype(np.float32)
     rows, queries = rows[:3000], rows[3000:]
@@ -121,7 +109,7 @@ def test_recall_is_that_of_queries_that_are_not_in_the_index():
     assert new < 0.9 and index.recall == pytest.approx(new, abs=0.015)
 
 
-def test_recall_is_of_other_rows_also_where_a_row_does_not_find_itself():
+def test_recall_is_of_other_rows_also_where_a_row_does_not_find_itself(filled):
     """Of three dimensions a binary index knows eight kinds of rows, and proposes 76 of the 125 that are alike."""
     rows = np.random.default_rng(0).normal(size=(1000, 3)).astype(np.float32)
     index = filled(rows, kind="binary")
@@ -134,7 +122,7 @@ def test_recall_is_of_other_rows_also_where_a_row_does_not_find_itself():
     assert missed > 100 and index.recall == pytest.approx(np.mean(shared))
 
 
-def test_recall_of_one_row_and_of_equal_rows():
+def test_recall_of_one_row_and_of_equal_rows(filled):
     for count in (1, 2, 30):
         index = filled(np.ones((count, 4), np.float32), "euclidean", kind="sq8")
         index.search(np.ones((1, 4)))
@@ -142,7 +130,7 @@ def test_recall_of_one_row_and_of_equal_rows():
 
 
 @pytest.mark.parametrize("kind", ["OPQ4,IVF16,PQ4x4fs", "IVF16,Flat", "OPQ4,PQ4x4,RFlat"])
-def test_lists_below_other_steps_are_searched_in_part_and_faiss_says_nothing(kind, capfd):
+def test_lists_below_other_steps_are_searched_in_part_and_faiss_says_nothing(kind, capfd, filled):
     rows = np.random.default_rng(0).normal(size=(400, 16)).astype(np.float32)
     index = filled(rows, "euclidean", kind=kind)
     index.search(rows[:1])

@@ -1,6 +1,5 @@
 """The folder of an index is written by one at a time, and nothing of another is lost."""
 
-import numpy as np
 import pytest
 
 from metric_learning.index import Index
@@ -8,18 +7,7 @@ from metric_learning.index.folder import FILLING, claimed
 from metric_learning.index.shard import Shard
 
 
-@pytest.fixture
-def rows():
-    return np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
-
-
-def filled(rows):
-    index = Index(8)
-    index.add(rows, range(len(rows)))
-    return index
-
-
-def test_of_two_writers_the_second_is_told_and_loses_nothing_of_the_first(rows, tmp_path):
+def test_of_two_writers_the_second_is_told_and_loses_nothing_of_the_first(rows, tmp_path, filled):
     filled(rows).save(tmp_path)
     first, second = Index.load(tmp_path), Index.load(tmp_path)
     first.add(rows[:1] + 1, ["first"])
@@ -41,7 +29,7 @@ def test_of_two_writers_the_second_is_told_and_loses_nothing_of_the_first(rows, 
     assert len(Index.load(tmp_path)) == 3
 
 
-def test_one_process_at_a_time_saves(rows, tmp_path):
+def test_one_process_at_a_time_saves(rows, tmp_path, filled):
     index = filled(rows)
     with claimed(tmp_path), pytest.raises(ValueError, match=f"{tmp_path} is in use by process .*; wait for its end"):
         index.save(tmp_path)
@@ -57,7 +45,7 @@ def test_one_process_at_a_time_saves(rows, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_an_index_that_is_saved_while_it_is_loaded_is_loaded_again(rows, tmp_path, monkeypatch):
+def test_an_index_that_is_saved_while_it_is_loaded_is_loaded_again(rows, tmp_path, monkeypatch, filled):
     filled(rows).save(tmp_path)
     load = Shard.load.__func__
 

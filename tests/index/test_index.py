@@ -31,20 +31,8 @@ def slow_distances(queries, rows, distance):
     return found
 
 
-@pytest.fixture
-def rows():
-    return np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
-
-
-def filled(rows, distance="cosine", shards=1, **options):
-    index = Index(rows.shape[1], distance, **options)
-    for part in np.array_split(np.arange(len(rows)), shards):
-        index.add(rows[part], part)
-    return index
-
-
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_it_finds_what_sorting_all_distances_finds(rows, distance):
+def test_it_finds_what_sorting_all_distances_finds(rows, distance, filled):
     queries = np.random.default_rng(1).normal(size=(9, 8)).astype(np.float32)
     expected = slow_distances(queries, rows, distance)
     for query, hits in zip(expected, filled(rows, distance).search(queries, k=7), strict=True):
@@ -54,7 +42,7 @@ def test_it_finds_what_sorting_all_distances_finds(rows, distance):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_shards_and_blocks_change_nothing(rows, distance, monkeypatch):
+def test_shards_and_blocks_change_nothing(rows, distance, monkeypatch, filled):
     """Not a bit, and neither the order of rows that are equally near."""
     rows = np.concatenate([rows, rows[:50]])
     expected = filled(rows, distance).search_rows(rows[:60], 30)
@@ -89,7 +77,7 @@ def test_rows_keep_their_labels_and_metadata_through_all_that_happens(rows, tmp_
         assert len(found.search(rows[:1], k=99)[0]) == 4
 
 
-def test_what_has_not_changed_is_not_written_again(rows, tmp_path):
+def test_what_has_not_changed_is_not_written_again(rows, tmp_path, filled):
     index = filled(rows)
     index.save(tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -118,7 +106,7 @@ def test_an_item_at_the_threshold_is_a_match_and_a_threshold_of_0_is_one():
     assert index.match([[3.0, 0.0], [3.0, 4.0]], threshold=0.0) == [None, Hit("corner", 0.0)]
 
 
-def test_an_index_of_another_version_is_named(rows, tmp_path):
+def test_an_index_of_another_version_is_named(rows, tmp_path, filled):
     filled(rows).save(tmp_path)
     text = (tmp_path / "index.json").read_text(encoding="utf-8")
     (tmp_path / "index.json").write_text(text.replace('"version": 1', '"version": 2'), encoding="utf-8")
@@ -126,7 +114,7 @@ def test_an_index_of_another_version_is_named(rows, tmp_path):
         Index.load(tmp_path)
 
 
-def test_vectors_of_another_index_are_named(rows, tmp_path):
+def test_vectors_of_another_index_are_named(rows, tmp_path, filled):
     filled(rows).save(tmp_path)
     (path,) = tmp_path.glob("vectors-*.npy")
     np.save(path, rows[:199])
@@ -134,7 +122,7 @@ def test_vectors_of_another_index_are_named(rows, tmp_path):
         Index.load(tmp_path)
 
 
-def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
+def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path, filled):
     filled(rows, encoder="abc").save(tmp_path)
     encoder = type("Encoder", (), {"fingerprint": "abc", "folder": "run", "calibration": {}})()
     assert len(Index.load(tmp_path, encoder)) == 200
@@ -145,7 +133,7 @@ def test_an_index_may_be_read_only_with_its_encoder(rows, tmp_path):
     assert len(Index.load(tmp_path / "any", encoder)) == 200
 
 
-def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tmp_path, recwarn):
+def test_a_threshold_is_kept_and_one_line_says_that_the_run_has_another(rows, tmp_path, recwarn, filled):
     encoder = type("Encoder", (), {"fingerprint": "abc", "calibration": {"threshold": 0.5, "chosen_on": "for"}})()
     index = filled(rows, encoder="abc")
     index.save(tmp_path)
@@ -199,7 +187,7 @@ def test_parquet_holds_what_the_index_holds(rows, tmp_path):
         (lambda index, rows: index.add(rows[:2], ["a", "a"]), r"ids must be unique; 1 are there already \(a\)"),
         (lambda index, rows: index.add(rows[:1], ["a"], metadata=[{"x": object()}]), "JSON serializable"),
         (lambda index, rows: index.remove(["7", "z"]), r"ids must be in the index; 1 are not \(z\)"),
-        (lambda index, rows: index.merge(filled(rows)), r"ids must be unique; 200 are in both \(0, 1, 10, ...\)"),
+        (lambda index, rows: index.merge(index), r"ids must be unique; 200 are in both \(0, 1, 10, ...\)"),
         (
             lambda index, rows: index.merge(Index(8, "dot")),
             "indexes to be merged must be of one distance; got cosine",
@@ -219,7 +207,7 @@ def test_parquet_holds_what_the_index_holds(rows, tmp_path):
         (lambda index, rows: Index.load("nowhere"), "there is no index in nowhere, which would have an index.json"),
     ],
 )
-def test_what_does_not_fit_is_named_and_changes_nothing(rows, change, message):
+def test_what_does_not_fit_is_named_and_changes_nothing(rows, change, message, filled):
     index = filled(rows)
     with pytest.raises((ValueError, TypeError), match=message):
         change(index, rows)
@@ -227,7 +215,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing(rows, change, message):
 
 
 @pytest.mark.parametrize("name", ["index.json", "rows-*.json", "vectors-*.npy"])
-def test_half_a_file_is_named(rows, tmp_path, name):
+def test_half_a_file_is_named(rows, tmp_path, name, filled):
     filled(rows).save(tmp_path)
     (path,) = tmp_path.glob(name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
