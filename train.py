@@ -59,13 +59,14 @@ def experiment(cfg, folder, resume):
     if resume:
         source.check_unchanged(folder)
     print(source.describe())
+    to_learn, _ = what_to_learn(source, cfg.labels, augment)
+    plan = BatchPlan(to_learn.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():
         encoder = build(cfg.encoder, **asked_for(cfg.encoder._target_, source.encoder_arguments))
         encoder = penalized(encoder, penalty)
     # What trains of the encoder, and the data as that part sees it.
     model, data = what_trains(encoder, source, frozen=cfg.frozen_features and augment is None)
     train, names = what_to_learn(data, cfg.labels, augment)
-    plan = BatchPlan(train.labels, cfg.batch.classes, cfg.batch.samples, cfg.seed)
     with strategy.scope():
         loss.build(len(names), encoder.output_shape[-1], names)
         penalize_weights(loss.layers, build(cfg.class_penalty))

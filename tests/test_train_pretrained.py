@@ -51,12 +51,20 @@ def test_a_head_on_a_frozen_backbone_trains_on_features_and_is_saved_whole(pretr
     assert np.abs(embeddings["once"] - embeddings["short"]).max() > 1e-3
 
 
-def test_where_nothing_trains_the_backbone_is_judged_as_it_is_and_once(pretrained_run, monkeypatch):
+def test_where_nothing_trains_the_backbone_is_judged_as_it_is_and_once(pretrained_run, monkeypatch, capsys):
     judged, judge = [], Judge.__call__
     monkeypatch.setattr(Judge, "__call__", lambda *given: judged.append(given[-1]) or judge(*given))
     scores = pretrained_run("bare", "encoder.embedding_dim=null")
     assert judged == ["validation", "test"]
+    said = capsys.readouterr().err
+    assert "nothing trains: the encoder is judged as it is\n" in said and "step/s" not in said
     assert scores["best_step"] == 0 and scores["test/map@r"] == scores["untrained/test/map@r"]
+
+
+def test_a_batch_that_cannot_be_is_refused_before_features_are_computed(pretrained_run, tmp_path):
+    with pytest.raises(ValueError, match="batch.classes must be at most"):
+        pretrained_run("large", "batch.classes=2000")
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.slow
