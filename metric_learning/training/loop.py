@@ -135,7 +135,12 @@ class Loop:
             checkpoints.save(best, learner.variables, {"step": 0})
             checkpoints.save(last, state, {"progress": dataclasses.asdict(progress)})
 
+        # An encoder may be there to be judged alone.
+        steps = self.steps if learner.trainable_variables else 0
+        if not steps:
+            print("nothing trains: the encoder is judged as it is", file=sys.stderr)
         bar = tqdm(
+            disable=not steps,
             total=self.steps,
             initial=progress.step,
             unit="step",
@@ -143,8 +148,6 @@ class Loop:
             dynamic_ncols=True,
             mininterval=0.5 if sys.stderr.isatty() else 10.0,
         )
-        # An encoder may be there to be judged alone.
-        steps = self.steps if learner.trainable_variables else 0
         with bar:
             while progress.step < steps and not self._out_of_patience(progress):
                 if thaw is not None and progress.step == self.thaw_at:
