@@ -73,15 +73,16 @@ def report_run(
         folder: of the report.
         source: `DataSource`.
         trained: split name -> `SplitEvaluation`: "test", and if there is one "validation".
-        untrained: the same before training.
+        untrained: the same before training; not shown again where it is `trained` itself, as nothing trains.
         run: folder of the run, whose settings, versions and threshold the page shows, as far as they are there.
         more: sections for the page.
         options: see `write_report`.
     """
-    test, before = trained["test"], (untrained or {}).get("test")
+    untrained = {} if untrained is None or untrained is trained else untrained
+    test, before = trained["test"], untrained.get("test")
     columns = {
         f"{split}{state}": found.evaluation.scores
-        for judged, state in ((untrained or {}, ", untrained"), (trained, ""))
+        for judged, state in ((untrained, ", untrained"), (trained, ""))
         for split, found in sorted(judged.items())
     }
     validation = trained.get("validation")

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from metric_learning.evaluation import evaluate
-from metric_learning.report import run_table, scores_table, write_report
+from metric_learning.evaluation.judge import SplitEvaluation
+from metric_learning.report import report_run, run_table, scores_table, write_report
 from metric_learning.report.pictures import neighbor_gallery, neighbor_table
 
 HISTORY = [
@@ -176,3 +177,18 @@ def test_the_table_of_a_run_has_intervals_and_fits_a_screen():
     assert "0.5000 (.46 to 1.00)" in table[1] and table[1].count("0.5000") == 4 and table[1].count("to") == 1
     assert "-0.7000 (-1.25 to -.10)" in "".join(table) and "       7" in table[-2] + table[-1]
     assert run_table(scores).count(" to ") == 0
+
+
+def test_what_did_not_train_is_shown_once(tmp_path, embeddings, texts):
+    source = types.SimpleNamespace(
+        name="numbers", test=texts, gallery=None, class_names=None, card={}, describe=lambda: "60 texts"
+    )
+    found = {"test": SplitEvaluation("test", evaluate(embeddings, texts.labels), embeddings)}
+    shown = {}
+    for name, untrained in (("same", found), ("other", dict(found)), ("none", None)):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("metric_learning.report.report.report_data", lambda *_, **__: ({}, []))
+            page = report_run(tmp_path / name, source, found, untrained, title="a test")["page"]
+        shown[name] = page.read_text()
+    assert shown["same"] == shown["none"]
+    assert "test, untrained" in shown["other"] and "test, untrained" not in shown["same"]
