@@ -177,11 +177,13 @@ class Index:
             threshold: None: that of the index, as `calibrate` has found it.
 
         Raises:
-            ValueError: there is none, and as `search`.
+            ValueError: there is none or it is no distance; and as `search`.
         """
         limit = self.threshold if threshold is None else threshold
         if limit is None:
             raise ValueError("match needs a threshold, and this index has none; calibrate, or give one")
+        if not limit >= (-np.inf if self.distance == "dot" else 0):
+            raise ValueError(f"threshold must be a {self.distance} distance, which is no number below 0; got {limit}")
         return [hit if hit.distance <= limit else None for (hit,) in self.search(queries, k=1)]
 
     def search_rows(self, queries: ArrayLike, k: int = 10) -> Neighbors:

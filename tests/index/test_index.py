@@ -104,6 +104,9 @@ def test_an_item_at_the_threshold_is_a_match_and_a_threshold_of_0_is_one():
     assert index.match([[3.0, 0.0]], threshold=3.0) == [Hit("origin", 3.0)]
     index.threshold = 9.0
     assert index.match([[3.0, 0.0], [3.0, 4.0]], threshold=0.0) == [None, Hit("corner", 0.0)]
+    products = Index(2, "dot")  # whose distances are below 0
+    products.add([[1.0, 0.0]], ["right"])
+    assert products.match([[3.0, 0.0], [2.0, 0.0]], threshold=-2.5) == [Hit("right", -3.0), None]
 
 
 def test_an_index_of_another_version_is_named(rows, tmp_path, filled):
@@ -199,6 +202,8 @@ def test_parquet_holds_what_the_index_holds(rows, tmp_path):
         (lambda index, rows: index.search(rows * np.inf), "queries must be finite"),
         (lambda index, rows: Index(8).search(rows), "the index is empty; add rows before"),
         (lambda index, rows: index.match(rows), "match needs a threshold, and this index has none; calibrate"),
+        (lambda index, rows: index.match(rows, -0.1), "threshold must be a cosine distance, .* got -0.1"),
+        (lambda index, rows: index.match(rows, float("nan")), "threshold must be a cosine distance, .* got nan"),
         (lambda index, rows: Index(8, "manhattan"), "distance must be one of"),
         (lambda index, rows: Index(8, kind="best"), "kind must be exact, ivf, .* or a factory string .* got 'best'"),
         (lambda index, rows: Index(8, "dot", kind="binary"), "fits distance=dot and 8 dimensions; got 'binary'"),
