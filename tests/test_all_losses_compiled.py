@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 ROOT = pathlib.Path(__file__).parent.parent
 LOSSES = sorted(file.stem for file in (ROOT / "conf/loss").glob("*.yaml"))
 MINERS = sorted(file.stem for file in (ROOT / "conf/miner").glob("*.yaml"))

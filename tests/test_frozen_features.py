@@ -8,6 +8,8 @@ from metric_learning import encoders, frozen_features
 from metric_learning.data.source import image_source
 from metric_learning.penalties import ZeroMean, penalized
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 
 def backbone(folder, seed=0):
     keras.utils.set_random_seed(seed)

@@ -14,6 +14,8 @@ from metric_learning.labels import as_labels, class_array, label_array, rarest_c
 from metric_learning.training import Learner
 from metric_learning.training.blocks import compile_block
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 CLASS_OF = np.repeat([1, 0, 3, 2], 3)[np.random.default_rng(1).permutation(12)]
 WORDS = np.array(["bee", "ant", "deer", "stork"])[[1, 0, 2, 3]][CLASS_OF]  # in the order of the numbers
 ROWS = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)

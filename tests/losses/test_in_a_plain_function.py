@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 CONF = pathlib.Path(__file__).parent.parent.parent / "conf"
 CASES = [(loss.stem, "none") for loss in sorted((CONF / "loss").glob("*.yaml"))]
 CASES += [("triplet", miner.stem) for miner in sorted((CONF / "miner").glob("*.yaml")) if miner.stem != "packed"]

@@ -12,6 +12,8 @@ import miners
 from metric_learning import losses
 from metric_learning.training import Learner
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 CONF = pathlib.Path(__file__).parent.parent.parent / "conf"
 LOSSES = sorted(file.stem for file in (CONF / "loss").glob("*.yaml"))
 MINERS = sorted(file.stem for file in (CONF / "miner").glob("*.yaml"))

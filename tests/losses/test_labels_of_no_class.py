@@ -9,6 +9,8 @@ import tensorflow as tf
 from metric_learning import losses
 from metric_learning.losses.class_loss import ClassLoss
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 CONF = pathlib.Path(__file__).parent.parent.parent / "conf"
 LOSSES = sorted(file.stem for file in (CONF / "loss").glob("*.yaml"))
 CASES = {name: (f"loss={name}",) for name in LOSSES} | {

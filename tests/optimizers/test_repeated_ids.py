@@ -17,6 +17,8 @@ from metric_learning.optimizers import sum_repeated_ids
 from metric_learning.training import Learner
 from metric_learning.training.blocks import compile_block
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 IDS = np.array([[1, 1, 2], [1, 2, 3], [1, 1, 1], [2, 3, 3]], np.int32)
 LABELS = np.array([0, 0, 1, 1])

@@ -14,6 +14,8 @@ from metric_learning.data import BatchPlan, Split
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.training import Learner, Loop, blocks
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 RNG = np.random.default_rng(0)
 LABELS = RNG.permutation(np.repeat(np.arange(6) + 2**24, 10))
 IMAGES = RNG.integers(0, 256, (60, 8, 8, 3)).astype(np.uint8)

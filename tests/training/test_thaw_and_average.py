@@ -13,6 +13,8 @@ from metric_learning.data import BatchPlan, Split
 from metric_learning.encoders import backbone_of
 from metric_learning.training import Learner, Loop, restore_best, warmup_cosine
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 CLASSES = 6
 
 

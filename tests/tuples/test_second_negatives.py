@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from metric_learning.tuples import Quadruplets, Triplets, thresholds, to_quadruplets
 
+pytestmark = pytest.mark.slow  # together they take a minute or so
+
 
 @pytest.fixture(params=["loop", "sort"], autouse=True)
 def way(request, monkeypatch):
