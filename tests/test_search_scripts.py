@@ -63,8 +63,13 @@ def test_a_run_is_calibrated_indexed_searched_and_matched(configure, images, scr
     assert matched.returncode == 0 and matched.stdout.count("0.0000") == 6
     assert f"a match is within {threshold:.4f}, chosen for " in matched.stderr and " items of " in matched.stderr
     assert metric_learning.Index.load(index).threshold == pytest.approx(threshold)
-    nothing = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
-    assert nothing.stdout == f"{query}  no match\n"
+    stranger = images / "class2" / "3.png"
+    nothing = script("match", f"run={folder}", f"index={index}", f"query={stranger}", "threshold=0")
+    assert nothing.stdout == f"{stranger}  no match\n"
+    refused = script("match", f"run={folder}", f"index={index}", f"query={query}", "threshold=-1")
+    assert (
+        refused.returncode == 2 and "threshold must be a cosine distance, which is no number below 0" in refused.stderr
+    )
     done = script(
         "search", f"run={folder}", f"index={index}", f"query={images / 'class0'}", f"out={tmp_path / 'hits.png'}"
     )
