@@ -78,6 +78,18 @@ def page(browser, address):
     context.close()
 
 
+@pytest.fixture
+def never_idle(browser, address):
+    """Opened in a browser that is never idle, so that only what is seen is drawn."""
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(120_000)
+    opened = context.new_page()
+    opened.add_init_script("window.requestIdleCallback = () => {}")
+    opened.goto(address)
+    yield opened
+    context.close()
+
+
 def test_all_charts_are_drawn(page):
     charts = page.locator(".chart").count()
     assert charts >= 7 and page.locator(".chart svg").count() == charts
@@ -86,36 +98,24 @@ def test_all_charts_are_drawn(page):
     assert page.locator(".chart svg .mark-symbol path").count() > 10  # the chosen point, dots of validation, of scores
 
 
-def test_what_is_seen_is_drawn_though_the_browser_is_never_idle(browser, address):
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(120_000)
-    opened = context.new_page()
-    opened.add_init_script("window.requestIdleCallback = () => {}")
-    opened.goto(address)
-    opened.wait_for_selector("html[data-ready]")
-    opened.wait_for_selector("#scores .chart svg")
-    assert opened.locator("#training .chart svg").count() == 0
-    opened.locator("#training").scroll_into_view_if_needed()
-    opened.wait_for_selector("#training .chart svg")
-    assert opened.get_attribute("html", "data-drawn") is None
-    context.close()
+def test_what_is_seen_is_drawn_though_the_browser_is_never_idle(never_idle):
+    never_idle.wait_for_selector("html[data-ready]")
+    never_idle.wait_for_selector("#scores .chart svg")
+    assert never_idle.locator("#training .chart svg").count() == 0
+    never_idle.locator("#training").scroll_into_view_if_needed()
+    never_idle.wait_for_selector("#training .chart svg")
+    assert never_idle.get_attribute("html", "data-drawn") is None
 
 
-def test_whoever_prints_early_gets_all_charts_and_pictures(browser, address):
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(120_000)
-    opened = context.new_page()
-    opened.add_init_script("window.requestIdleCallback = () => {}")
-    opened.goto(address)
-    opened.wait_for_selector("#scores .chart svg")
+def test_whoever_prints_early_gets_all_charts_and_pictures(never_idle):
+    never_idle.wait_for_selector("#scores .chart svg")
     drawn = "document.querySelectorAll('.chart svg').length"
-    charts = opened.locator(".chart").count()
-    assert opened.evaluate(drawn) < charts
-    opened.evaluate(f"window.addEventListener('beforeprint', () => {{ window.drawnOnPaper = {drawn} }})")
-    opened.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
-    opened.pdf()
-    assert opened.evaluate("window.drawnOnPaper") == charts
-    context.close()
+    charts = never_idle.locator(".chart").count()
+    assert never_idle.evaluate(drawn) < charts
+    never_idle.evaluate(f"window.addEventListener('beforeprint', () => {{ window.drawnOnPaper = {drawn} }})")
+    never_idle.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+    never_idle.pdf()
+    assert never_idle.evaluate("window.drawnOnPaper") == charts
 
 
 def test_a_phone_shows_all_rates_and_the_first_score(browser, address):
