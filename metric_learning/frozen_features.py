@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from metric_learning.data.disk_cache import DiskCache, default_cache_dir
+from metric_learning.cache_dir import default_cache_dir
+from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.random_access import RandomAccess
 from metric_learning.data.source import DataSource
 from metric_learning.data.split import Split

@@ -11,6 +11,7 @@ FLOOR_1 = {
     f"metric_learning.{name}"
     for name in (
         "arrow_vectors",
+        "cache_dir",
         "checks",
         "cores",
         "distances",
@@ -42,6 +43,7 @@ MAY_IMPORT = {
         "metric_learning.settings",
     },
     "metric_learning.arrow_vectors": set(),
+    "metric_learning.cache_dir": set(),
     "metric_learning.checks": FLOOR_1,
     "metric_learning.cores": set(),
     "metric_learning.distances": FLOOR_1,

@@ -136,7 +136,3 @@ def _make(folder: Path, shape, dtype: np.dtype) -> None:
         unfinished.rename(folder)
     except OSError:  # another process was quicker
         shutil.rmtree(unfinished)
-
-
-def default_cache_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "metric_learning"

@@ -15,10 +15,11 @@ import PIL
 import psutil
 from tqdm import tqdm
 
+from metric_learning.cache_dir import default_cache_dir
 from metric_learning.data import deep_images, plain_png
 from metric_learning.data import images as decoder
 from metric_learning.data.boxes import WHOLE, hashes_with_boxes, with_boxes
-from metric_learning.data.disk_cache import DiskCache, default_cache_dir
+from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.file_ends import look_at
 from metric_learning.data.images import check_image_options, decode_images
 from metric_learning.data.random_access import RandomAccess, take

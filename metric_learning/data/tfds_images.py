@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from metric_learning.data.disk_cache import DiskCache, default_cache_dir
+from metric_learning.cache_dir import default_cache_dir
+from metric_learning.data.disk_cache import DiskCache
 from metric_learning.data.image_files import decoder_version, free_memory
 from metric_learning.data.images import check_image_options, fit_image
 from metric_learning.data.items import hash_of

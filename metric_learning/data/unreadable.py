@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 
-from metric_learning.data.disk_cache import default_cache_dir
+from metric_learning.cache_dir import default_cache_dir
 from metric_learning.data.items import count
 from metric_learning.whole_files import in_one_move
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from metric_learning.cache_dir import default_cache_dir
 from metric_learning.whole_files import write_whole
 
 _SECTION = re.compile(r"<!--section ([\w-]+)-->.*?<h2[^>]*>(.*?)</h2>.*?<!--end \1-->\n", re.DOTALL)
@@ -128,8 +129,7 @@ def charts_library() -> str:
 
     It takes two seconds to make, and is kept in `metric_learning` of `$XDG_CACHE_HOME` or `~/.cache`.
     """
-    kept = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "metric_learning"
-    kept /= f"vega-by-vl-convert-{importlib.metadata.version('vl-convert-python')}.js"
+    kept = default_cache_dir() / f"vega-by-vl-convert-{importlib.metadata.version('vl-convert-python')}.js"
     with contextlib.suppress(OSError):
         return kept.read_text(encoding="utf-8")
     import vl_convert
